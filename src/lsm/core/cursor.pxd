@@ -1,0 +1,39 @@
+# cython: language_level=3
+"""Cursor: the one interface of every sorted source (memtable, block, table, level, merge).
+
+A Cursor stands on one entry, or on none (`valid` false). What it stands on is in the struct itself, so that a merge
+compares two sources without calling either. `key` and `value` are borrowed and live until this cursor moves or is
+closed, and as long as its source does.
+
+Protocol. `seek(key, tag)` goes to the first entry at or after (key, tag) in internal order (key.pxd), `seek_before`
+to the last entry strictly before it; `first`, `last`, `next`, `prev` as named; `next` and `prev` only when valid.
+Each answers 0 (then `valid` says whether there is an entry) or -1 with the Fault filled (then `valid` is false:
+damage never looks like the end). `close` frees what the source allocated for this cursor; it may be called once.
+
+Threads: a cursor belongs to one thread at a time.
+"""
+from libc.stdint cimport uint64_t
+
+from lsm.core.coding cimport Slice
+from lsm.core.fault cimport Fault
+
+cdef struct Cursor
+
+ctypedef int (*cursor_seek_function)(Cursor *self, Slice key, uint64_t tag, Fault *fault) noexcept nogil
+ctypedef int (*cursor_move_function)(Cursor *self, Fault *fault) noexcept nogil
+ctypedef void (*cursor_close_function)(Cursor *self) noexcept nogil
+
+cdef struct Cursor:
+    bint valid
+    uint64_t prefix         # key_prefix(key): most comparisons end here
+    Slice key
+    uint64_t tag
+    Slice value
+    void *source            # the implementation's own state
+    cursor_seek_function seek
+    cursor_seek_function seek_before
+    cursor_move_function first
+    cursor_move_function last
+    cursor_move_function next
+    cursor_move_function prev
+    cursor_close_function close

@@ -1,0 +1,43 @@
+/* Machine-dependent one-liners that Cython cannot say: byte order, atomics, locks, prefetch. */
+#ifndef LSM_BITS_H
+#define LSM_BITS_H
+
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+
+static inline uint64_t lsm_load_big64(const void *p) {
+    uint64_t v;
+    memcpy(&v, p, 8);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    return v;
+}
+
+/* acquire/release loads and stores of aligned words shared between a writer and readers without a lock */
+#define lsm_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define lsm_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+#define lsm_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define lsm_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define lsm_add(p, v) __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
+#define lsm_prefetch(p) __builtin_prefetch(p)
+#define lsm_likely(x) __builtin_expect(!!(x), 1)
+#define lsm_unlikely(x) __builtin_expect(!!(x), 0)
+
+/* LSM_ASSERT(condition): an invariant of the C parts, checked in debug builds (LSM_DEBUG=1), free otherwise. */
+#ifdef LSM_DEBUG
+#include <stdio.h>
+#include <stdlib.h>
+#define LSM_ASSERT(condition)                                                                     \
+    do {                                                                                          \
+        if (!(condition)) {                                                                       \
+            fprintf(stderr, "lsm: invariant broken: %s (%s:%d)\n", #condition, __FILE__, __LINE__); \
+            abort();                                                                              \
+        }                                                                                         \
+    } while (0)
+#else
+#define LSM_ASSERT(condition) ((void)0)
+#endif
+
+#endif
