@@ -28,6 +28,7 @@ SAMPLES: list[tuple[errors.Error, list[type[BaseException]], list[str]]] = [
     (errors.OptionError("block_bytes", 3, "64 to 1048576 bytes"), [ValueError], ["block_bytes=3", "1048576 bytes"]),
     (errors.OptionNameError("blok_bytes", "block_bytes"), [TypeError], ["blok_bytes", "block_bytes"]),
     (errors.OptionNameError("q"), [TypeError], ["lsm.Options"]),
+    (errors.PolicyError("Move(...)", "it overlaps"), [ValueError], ["Move(...)", "it overlaps"]),
     (errors.BusyError("two threads"), [Exception], ["two threads"]),
 ]
 
