@@ -38,7 +38,7 @@ def available_compressions() -> frozenset[str]:
     """What this build can compress and decompress; asked late, so that this module needs no compiled core."""
     try:
         from lsm import _core  # type: ignore[attr-defined, unused-ignore]
-        return frozenset(_core.compressions())
+        return frozenset(_core.compressions)
     except (ImportError, AttributeError):
         return frozenset({"none"})
 
