@@ -1,3 +1,8 @@
 # cython: language_level=3
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+"""The one extension module of lsm: the Python doors (binding/*.pxi) over the C parts (core/*.pxd), in layer order."""
+include "binding/faults.pxi"
+include "binding/directory.pxi"
 include "binding/checksum.pxi"
+include "binding/cache.pxi"
+include "binding/table.pxi"
+include "binding/parts.pxi"

@@ -1,4 +1,6 @@
-"""crc32c for Python: the manifest and CURRENT carry the same checksum as the files written in C."""
+# crc32c for Python: the manifest and CURRENT carry the same checksum as the files written in C. Any thread.
+from libc.stdint cimport uint8_t, uint32_t
+
 from lsm.core.crc32c cimport (LSM_CRC_INSTRUCTION, lsm_crc_way, crc32c as _crc32c, crc32c_by_instruction,
                               crc32c_by_table, crc_mask, crc_unmask)
 

@@ -81,7 +81,7 @@ ctypedef struct TableAnswer:
 
 
 cdef inline void count_more(uint64_t *counter, uint64_t more) noexcept nogil:
-    _storecount_more(counter, _load_count(counter) + more)
+    _store_count(counter, _load_count(counter) + more)
 
 
 cdef inline int table_system(const char *file, uint64_t offset, int error, const char *doing,

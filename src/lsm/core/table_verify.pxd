@@ -60,12 +60,13 @@ cdef inline int _check_block_start(TableCursor *walk, Slice last, uint64_t last_
     cdef Cursor *cursor = &walk.block.cursor
     cdef BlockView *view = &walk.block.view
     cdef Slice separator
+    cdef int order
     if not first:
         separator = table_index_key(&walk.table.index, walk.index - 1)
         if compare_internal(last, last_tag, cursor.key, cursor.tag) >= 0:
             return fault_corrupt(fault, view.file, view.offset, "data block: begins before the one before it ends")
-        if compare_slices(last, separator) > 0 or (compare_slices(separator, cursor.key) >= 0
-                                                   and compare_slices(last, cursor.key) != 0):
+        order = compare_slices(separator, cursor.key)       # equal only amid the versions of one key
+        if compare_slices(last, separator) > 0 or order > 0 or (order == 0 and compare_slices(last, separator) != 0):
             return fault_corrupt(fault, view.file, view.offset, "table index: separator does not separate")
     return _check_restarts(view, fault)
 
@@ -175,6 +176,7 @@ cdef inline int table_verify(Table *self, bint has_crc, uint32_t crc, TableVerif
     cdef Cache *none = cache_open(0)
     cdef Table *again = NULL
     cdef int answer
+    memset(out, 0, sizeof(TableVerified))
     if none == NULL:
         return fault_memory(fault)
     expected.file_size = self.file_size
