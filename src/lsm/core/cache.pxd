@@ -152,8 +152,8 @@ cdef inline Block *_shard_find(CacheShard *self, uint64_t hash, uint64_t table_i
     return block
 
 
-cdef inline Block *cache_get(Cache *self, uint64_t table_id, uint64_t offset) noexcept nogil:
-    """The block, with a reference for the caller, or NULL."""
+cdef inline Block *cache_get(Cache *self, uint64_t table_id, uint64_t offset, bint count_miss) noexcept nogil:
+    """The block, with a reference for the caller, or NULL. Who will ask again before reading counts no miss."""
     cdef uint64_t hash = _cache_hash(table_id, offset)
     cdef CacheShard *shard = _shard_of(self, hash)
     cdef Block *block
@@ -164,7 +164,7 @@ cdef inline Block *cache_get(Cache *self, uint64_t table_id, uint64_t offset) no
         block.recent = True
         shard.hits += 1
     else:
-        shard.misses += 1
+        shard.misses += count_miss
     pthread_mutex_unlock(&shard.lock)
     return block
 

@@ -136,7 +136,7 @@ cdef inline Handle table_block_handle(const Table *self, size_t i) noexcept nogi
 
 cdef inline int table_block(Table *self, size_t i, bint may_read, Block **block, Fault *fault) noexcept nogil:
     """Data block i, with a reference for the caller; NULL when it would have to be read and may not be."""
-    block[0] = cache_get(self.cache, self.cache_id, self.index.block_at[i])
+    block[0] = cache_get(self.cache, self.cache_id, self.index.block_at[i], may_read)
     if block[0] != NULL or not may_read:
         return 0
     if table_read_block(self, table_block_handle(self, i), block, fault) != 0:

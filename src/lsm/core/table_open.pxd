@@ -8,7 +8,7 @@ Owner and threads: as in table.pxd; `table_close` when no reader is left.
 """
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy, strlen
+from libc.string cimport memcmp, memcpy, memset, strlen
 
 from lsm.core.bloom cimport BLOOM_LINE_BYTES, BLOOM_PROBES_MAX
 from lsm.core.cache cimport Cache, cache_erase_table, cache_table_id
@@ -137,6 +137,7 @@ cdef inline int table_open(Env *env, const char *name, const TableExpected *expe
     if _table_load(self, expected, fault) != 0:
         table_close(self)
         return -1
+    memset(&self.counters, 0, sizeof(self.counters))        # they count data blocks only
     self.cache_id = cache_table_id(cache)
     self.cache = cache              # only now: a table that did not open has no blocks there
     table[0] = self
