@@ -67,7 +67,7 @@ def require_what_a_build_needs():
 
 
 def environment(flavour):
-    """The interpreter of the flavour's virtual environment, made anew when it is missing, broken or of another Python."""
+    """The interpreter of the flavour's virtual environment, made anew when missing, broken or of another Python."""
     place = os.path.join(ROOT, ".venv" if flavour == "plain" else ".venv-" + flavour)
     python = os.path.join(place, "bin", "python")
     asks = [python, "-c", "import sys, pip; print(sys.version)"]

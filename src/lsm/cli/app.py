@@ -39,7 +39,7 @@ def program(
 @app.command()
 def tour(
     path: Annotated[
-        Optional[Path],  # noqa: UP045  (Typer reads this annotation on Python 3.10 too)
+        Optional[Path],
         typer.Option(help="Keep the tour's databases in this new or empty directory.", show_default="temporary"),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A small part of the data: a few seconds.")] = False,

@@ -52,5 +52,5 @@ def scan(guide: Guide, db: "lsm.DB", loaded: Loaded) -> None:
     guide.check(rows == loaded.count, "a scan of everything yields every record")
     with guide.timed("scan, keys only", loaded.count):
         keys = list(db.scan(values=False))
-    guide.check(all(a < b for a, b in zip(keys, keys[1:])), "keys come in strictly ascending order")  # noqa: B905
+    guide.check(all(a < b for a, b in zip(keys, keys[1:])), "keys come in strictly ascending order")
     guide.tell(f"{len(backward):,} lines of {source.name}; then all {rows:,} records in order.")
