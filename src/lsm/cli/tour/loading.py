@@ -1,4 +1,4 @@
-"""Step: load every line, one atomic `write_many` a file."""
+"""Step: load every line, one `write_many` a file."""
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Loaded:
 def load(guide: Guide, db: "lsm.DB", sources: Sequence[Source], randomness: random.Random) -> Loaded:
     guide.step(
         "Load",
-        "Every line of every file goes in, each file as one atomic write. (The memtable and the tables are"
+        "Every line of every file goes in, with one call for each file. (The memtable and the tables are"
         " kept small, so that the tree grows several levels on a modest load.)",
     )
     loaded = Loaded(sources)

@@ -32,6 +32,8 @@ def draw_tree(console: Console, stats: "lsm.Stats") -> None:
     largest = max([level.bytes for level in stats.levels] + [stats.memtable_bytes, 1])
     table.add_row("mem", bar(console, stats.memtable_bytes, largest), "", size(stats.memtable_bytes), "", "", "")
     for level in stats.levels:
+        if not level.tables:
+            continue
         table.add_row(
             f"L{level.level}",
             bar(console, level.bytes, largest),
