@@ -17,7 +17,7 @@ class Loaded:
 
     sources: Sequence[Source]
     count: int = 0                  # records in the database now
-    bytes: int = 0
+    content_bytes: int = 0
     sample: list[tuple[bytes, bytes]] = field(default_factory=list)     # records as loaded, in random order
 
     def source(self, name: str) -> Source:
@@ -46,14 +46,14 @@ def load(guide: Guide, db: "lsm.DB", sources: Sequence[Source], randomness: rand
     with guide.timed("count (len)", loaded.count):
         counted = len(db)
     guide.check(counted == loaded.count, f"the database holds {loaded.count:,} records, not {counted:,}")
-    guide.tell(f"{loaded.count:,} records of {len(sources):,} files, {size(loaded.bytes)}.")
+    guide.tell(f"{loaded.count:,} records of {len(sources):,} files, {size(loaded.content_bytes)}.")
     picture.draw_tree(guide.console, db.stats())
     return loaded
 
 
 def remember(loaded: Loaded, records: list[tuple[bytes, bytes]], randomness: random.Random) -> None:
     loaded.count += len(records)
-    loaded.bytes += sum(len(key) + len(value) for key, value in records)
+    loaded.content_bytes += sum(len(key) + len(value) for key, value in records)
     loaded.sample += [record for record in records if randomness.random() < 0.1]
     if len(loaded.sample) > 2 * SAMPLE:
         loaded.sample = randomness.sample(loaded.sample, SAMPLE)
