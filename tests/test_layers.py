@@ -82,6 +82,12 @@ def test_modules_import_in_no_circle():
     assert_no_circle({module: set(imported(module)) - {module} for module in SOURCES})
 
 
+def test_every_folder_of_modules_is_a_package():
+    """Else it would be missing from what is installed."""
+    for path in SOURCES.values():
+        assert (path.parent / "__init__.py").exists(), f"{path.parent} has no __init__.py"
+
+
 def test_import_of_lsm_needs_no_extra():
     """Below the doors, nothing but the standard library and sortedcontainers."""
     import sys
