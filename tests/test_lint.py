@@ -19,7 +19,7 @@ TOLERATED = re.compile(r"'fault' shadows global import|Loop control variable")  
 
 def run(module, *arguments, program=None):
     """Run the tool that is installed beside this interpreter; the finished process."""
-    if importlib.util.find_spec(module) is None:
+    if importlib.util.find_spec(module.partition(".")[0]) is None:
         pytest.skip(f"{module} is not installed: pip install '.[lint]'")
     command = [f"{BIN}/{program}"] if program else [sys.executable, "-m", module]
     path = os.pathsep.join([BIN, os.environ.get("PATH", "")])
