@@ -29,7 +29,7 @@ cdef class WriteBatch:
         cdef size_t size = entry_payload(kind, key.size, value.size)
         if self.payload.size + size > BATCH_BYTES_MAX or self.count == 0xFFFFFFFF:
             raise ValueError(f"a batch may hold {<uint64_t>BATCH_BYTES_MAX:,} bytes: write this one and begin another")
-        if buffer_room(&self.payload, self.payload.size + size) != 0:
+        if buffer_reserve(&self.payload, size) != 0:
             raise MemoryError
         entry_encode(self.payload.data + self.payload.size, kind, key, value)
         self.payload.size += size

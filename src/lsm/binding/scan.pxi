@@ -188,7 +188,7 @@ cdef class Scan(Reader):
 
 
 cdef int _bound_set(Buffer *bound, Slice key, bint after) except -1:
-    if buffer_room(bound, key.size + 1) != 0 or buffer_set(bound, key) != 0:
+    if buffer_set(bound, key) != 0 or buffer_reserve(bound, 1) != 0:
         raise MemoryError
     if after:
         bound.data[bound.size] = 0

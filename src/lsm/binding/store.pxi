@@ -33,6 +33,17 @@ cdef enum:
 
 cdef object _missing = object()
 
+GATE_CLOSED_FLAG = GATE_CLOSED
+GATE_FORKED_FLAG = GATE_FORKED
+GATE_SLOW_FLAG = GATE_SLOW
+GATE_SHUT_FLAG = GATE_SHUT
+
+
+def forked():
+    """In the child of a fork: what was opened before is the parent's, and nothing of it is removed from here."""
+    global fork_generation
+    fork_generation += 1
+
 
 cdef class Store:
     cdef object __weakref__

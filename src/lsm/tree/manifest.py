@@ -5,14 +5,15 @@ once and never changed: each new version writes MANIFEST-<n+1> whole, then CURRE
 
 Invariants: `decode` accepts only what `encode` made: anything else is a CorruptionError with the file and the offset,
 or a VersionError when a newer lsm made it. CURRENT names a manifest that is whole and durable, always: the steps of
-`install`, and why each stands where it does:
+`prepare` and `switch`, and why each stands where it does:
 
 1. create MANIFEST-n, synced         its bytes are durable before anything refers to them
 2. sync the directory                so is its name; else CURRENT could outlive the file it names
 3. create CURRENT.tmp, synced        never write into CURRENT itself: a torn one names nothing
 4. rename it over CURRENT            the switch: readers and crashes see the old or the new, nothing between
 5. sync the directory                the switch is durable; only now may what only the old version needed be removed
-6. unlink the old manifests          not synced: a crash leaves a file too many, which the next install removes
+
+`prepare` is 1 to 3: when it fails nothing has changed. `switch` is 4 and 5: when it fails either may be current.
 
 One thread at a time installs into a directory; `encode` and `decode` are pure.
 """
@@ -60,9 +61,7 @@ class State:
     number: int = 0                     # this manifest's own (set by `install`)
     next_file: int = 1                  # above the number of every manifest, log and table ever made
     last_sequence: int = 0              # the newest write in any table (and, after a clean close, in any log)
-    oldest_log: int = 0                 # logs below this number hold nothing that is not in tables; 0: no log yet
-    synced_sequence: int = 0            # every write up to it was durable when this was written
-    clean: bool = False                 # closed in order: the logs end whole
+    logs: tuple[int, ...] = ()          # whose writes are not all in tables, oldest first; none after a clean close
     options: Options = field(default_factory=Options)
     version: Version = field(default_factory=Version.empty)
 
@@ -70,18 +69,17 @@ class State:
         """Raise ValueError when the parts do not fit together."""
         if type(self.database_id) is not bytes or len(self.database_id) != DATABASE_ID_BYTES:
             raise ValueError(f"database_id is not {DATABASE_ID_BYTES} bytes")
-        if type(self.clean) is not bool:
-            raise ValueError("clean is not true or false")
-        for name, most in (("number", None), ("next_file", None), ("oldest_log", None),
-                           ("last_sequence", SEQUENCE_MAX), ("synced_sequence", SEQUENCE_MAX)):
+        for name, most in (("number", None), ("next_file", None), ("last_sequence", SEQUENCE_MAX)):
             value = getattr(self, name)
             if type(value) is not int or not 0 <= value <= (most or (1 << 63) - 1):
                 raise ValueError(f"{name}={value!r} is out of range")
-        for name in ("number", "oldest_log"):
-            if getattr(self, name) >= self.next_file:
-                raise ValueError(f"{name}={getattr(self, name)} is not below next_file={self.next_file}")
-        if self.synced_sequence > self.last_sequence:
-            raise ValueError(f"synced_sequence={self.synced_sequence} is above last_sequence={self.last_sequence}")
+        if self.number >= self.next_file:
+            raise ValueError(f"number={self.number} is not below next_file={self.next_file}")
+        if any(type(log) is not int or log < 1 for log in self.logs):
+            raise ValueError(f"logs={self.logs!r} are not numbers of files")
+        for older, newer in zip(self.logs, (*self.logs[1:], self.next_file), strict=True):
+            if older >= newer:
+                raise ValueError(f"logs={self.logs!r} do not ascend below next_file={self.next_file}")
         if len(self.version.levels) > LEVELS_MAX:
             raise ValueError(f"{len(self.version.levels)} levels; at most {LEVELS_MAX}")
         self.version.check()
@@ -92,8 +90,8 @@ class State:
                 raise ValueError(f"table {table.number} has a sequence above last_sequence={self.last_sequence}")
 
 
-PLAIN = tuple(f.name for f in fields(State) if f.name not in ("database_id", "options", "version"))
-BODY_KEYS = {*PLAIN, "database_id", "options", "levels"}
+PLAIN = tuple(f.name for f in fields(State) if f.name not in ("database_id", "logs", "options", "version"))
+BODY_KEYS = {*PLAIN, "database_id", "logs", "options", "levels"}
 TABLE_KEYS = {f.name for f in fields(TableMeta)}
 
 
@@ -118,6 +116,7 @@ def encode(state: State) -> bytes:
     state.check()
     body: dict[str, Any] = {name: getattr(state, name) for name in PLAIN}
     body["database_id"] = state.database_id.hex()
+    body["logs"] = list(state.logs)
     body["options"] = state.options.to_json()
     body["levels"] = [[_plain_table(table) for table in level] for level in state.version.levels]
     text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
@@ -182,7 +181,7 @@ def _state(plain: Any) -> State:
         raise ValueError("options is not an object")
     levels = tuple(tuple(map(_table, _list(level, "a level"))) for level in _list(body["levels"], "levels"))
     return State(database_id=_bytes(body["database_id"], "database_id"), options=Options.from_json(body["options"]),
-                 version=Version(levels), **{name: body[name] for name in PLAIN})
+                 logs=tuple(_list(body["logs"], "logs")), version=Version(levels), **{name: body[name] for name in PLAIN})
 
 
 def _table(plain: Any) -> TableMeta:
@@ -209,31 +208,22 @@ def _path(directory: Directory, name: str) -> str:
     return os.path.join(str(getattr(directory, "path", "")), name)
 
 
-def install(directory: Directory, state: State, number: int) -> State:
-    """Make `state` what the database is, as MANIFEST-<number>; answers the state with that number in it.
+def prepare(directory: Directory, state: State) -> None:
+    """Put `state` on disk as MANIFEST-<state.number>, ready to be switched to. When it raises, nothing has changed.
 
-    The tables it names must be durable already, names included. When it raises, either version may be current: stop
-    writing, and let the next open find out.
+    The tables and logs it names must be durable already, names included.
     """
-    state = replace(state, number=number)
-    data = encode(state)
-    names = set(directory.list())
-    name = manifest_name(number)
-    if name in names:                               # left by an install that a crash cut short
-        if CURRENT in names and decode_current(directory.read(CURRENT), _path(directory, CURRENT)) == number:
-            raise ValueError(f"{name} is the current manifest: each install needs a new number")
-        directory.unlink(name)
-    if CURRENT_NEW in names:
+    if CURRENT_NEW in directory.list():
         directory.unlink(CURRENT_NEW)
-    directory.create(name, data)
+    directory.create(manifest_name(state.number), encode(state))
     directory.sync()
-    directory.create(CURRENT_NEW, encode_current(number))
+    directory.create(CURRENT_NEW, encode_current(state.number))
+
+
+def switch(directory: Directory, state: State) -> None:
+    """Make the prepared manifest the current one. When it raises, either version may be current: stop writing."""
     directory.rename(CURRENT_NEW, CURRENT)
     directory.sync()
-    for old in names:
-        if manifest_number(old) not in (None, number):
-            directory.unlink(old)
-    return state
 
 
 def load(directory: Directory) -> State | None:
