@@ -62,8 +62,8 @@ def walk(guide: Guide, place: Path, quick: bool) -> None:
         f" the key is file and line. Databases in {escape(str(place))}."
     )
     sources = standard_library(quick, randomness)
-    options = {"memtable_bytes": 1 << 18 if quick else 1 << 21, "table_bytes": 1 << 18 if quick else 1 << 21}
-    with lsm.open(place / "tree", **options) as db:
+    budget = 1 << 18 if quick else 1 << 21
+    with lsm.open(place / "tree", memtable_bytes=budget, table_bytes=budget) as db:
         loaded = loading.load(guide, db, sources, randomness)
         reading.look_up(guide, db, loaded, randomness)
         reading.scan(guide, db, loaded)
