@@ -2,6 +2,7 @@
 
 Linux tells memory and file systems in /proc; elsewhere the field is None or "unknown", never a guess.
 """
+
 import os
 import platform
 import re
@@ -18,7 +19,7 @@ def describe_machine(directory: str) -> dict[str, object]:
         "cores": os.cpu_count(),
         "memory_gib": round(memory_bytes() / (1 << 30), 1),
         "system": platform.platform(),
-        "python": f"{platform.python_implementation()} {platform.python_version()} ({platform.python_compiler()})",
+        "python": f"{platform.python_version()} ({platform.python_compiler()})",
         "load_before": [round(load, 2) for load in os.getloadavg()],
         "directory": directory,
         "file_system": file_system(directory),
@@ -29,7 +30,9 @@ def describe_machine(directory: str) -> dict[str, object]:
 def processor_name() -> str:
     try:
         with open("/proc/cpuinfo") as file:
-            fields = dict(line.split(":", 1) for line in file.read().split("\n\n")[0].splitlines() if ":" in line)
+            fields = dict(
+                line.split(":", 1) for line in file.read().split("\n\n")[0].splitlines() if ":" in line
+            )
         return {key.strip(): value.strip() for key, value in fields.items()}["model name"]
     except (OSError, KeyError):
         return platform.processor() or "unknown"
@@ -59,17 +62,31 @@ def commit() -> str:
         return "unknown"
 
 
+def rss_bytes() -> int:
+    """The memory this process holds now; its peak where the system does not tell."""
+    return process_memory("VmRSS") or getrusage_peak()
+
+
 def peak_rss_bytes() -> int:
     """The most memory this process ever held.
 
     VmHWM where there is one: getrusage's ru_maxrss survives exec, so a child starts with its parent's peak.
     """
+    return process_memory("VmHWM") or getrusage_peak()
+
+
+def process_memory(field: str) -> int:
     try:
         with open("/proc/self/status") as file:
-            return int(re.search(r"VmHWM:\s+(\d+) kB", file.read())[1]) * 1024
-    except (OSError, TypeError):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
+            found = re.search(rf"{field}:\s+(\d+) kB", file.read())
+    except OSError:
+        return 0
+    return int(found[1]) * 1024 if found else 0
+
+
+def getrusage_peak() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def directory_bytes(path: str) -> tuple[int, int]:

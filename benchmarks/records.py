@@ -5,9 +5,11 @@ Two sources of the same kind of record:
   nth_key, value_of_key        record i by arithmetic alone, for the large one (large.py): no list is held,
                                and whoever reads a pair back can tell whether it is a right one.
 
-Invariants: all keys of one seed differ; `index_of_key` inverts `nth_key`; a value depends on its key and version only.
-A value is 50 random bytes written twice, as db_bench makes them: a compressor halves it, no better and no worse.
+Invariants: all keys of one seed differ; `index_of_key` inverts `nth_key`; a value depends on its key and
+version only. A value is 50 random bytes written twice, as db_bench makes them: a compressor halves it, no
+better and no worse.
 """
+
 import random
 from hashlib import blake2b
 

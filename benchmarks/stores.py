@@ -1,15 +1,20 @@
 """The stores that are compared, each behind the same few operations.
 
-A Store gives its own bound methods for what is timed (`put`, `get`, `delete`): no frame of ours stands between the
-loop and the store. Everything else (opening with the stated budgets, compaction, sizes) goes through methods here.
+A Store gives its own bound methods for what is timed (`put`, `get`, `delete`): no frame of ours stands
+between the loop and the store. Everything else (opening with the stated budgets, compaction, sizes) goes
+through methods here.
 
-Invariants: every store gets the memtable, cache, block and filter budgets of `Budget`, writes its log on every put
-and does not fsync; what differs (compression, and what a binding lacks) is told by `describe`.
-A new contender is one class and one line in STORES.
+Invariants: every store gets the memtable, cache, block and filter budgets of `Budget`, writes its log on
+every put and does not fsync; what differs (compression, and what a binding lacks) is told by `describe`. A
+new contender is one class and one line in STORES.
 """
+
+import importlib
 import importlib.metadata
+import platform
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from types import ModuleType
 
 MIB = 1 << 20
 Pair = tuple[bytes, bytes]
@@ -37,9 +42,19 @@ class Store:
     get: Callable[[bytes], bytes | None]
     delete: Callable[[bytes], object]
 
+    install: str
+
     def __init__(self, path: str, budget: Budget) -> None:
-        self.path, self.budget = path, budget
+        self.path, self.budget, self.module = path, budget, self.load_package()
         self.open()
+
+    @classmethod
+    def load_package(cls) -> ModuleType | None:
+        """Import the store's package; MissingStore says what to install."""
+        try:
+            return importlib.import_module(cls.name)
+        except ImportError as error:
+            raise MissingStore(f"{cls.name} cannot be imported ({error}): {cls.install}") from None
 
     def open(self) -> None: ...
     def close(self) -> None: ...
@@ -65,18 +80,22 @@ class Store:
 
 class Lsm(Store):
     name, package = "lsm", "lsmkv"
+    install = "`pip install .` in the checkout builds it"
+
+    @classmethod
+    def load_package(cls) -> ModuleType | None:
+        lsm = super().load_package()
+        if not hasattr(lsm, "open"):
+            raise MissingStore(
+                "the module `lsm` found here has no lsm.open: it is another distribution (lsm, lsm-db) or a "
+                "checkout that is not built; `pip install .` in the checkout, in an environment of its own"
+            )
+        return lsm
 
     def open(self) -> None:
-        try:
-            import lsm
-        except ImportError as error:
-            raise MissingStore(f"lsm cannot be imported ({error}): build it with `pip install .` in the checkout") from None
-        if not hasattr(lsm, "open"):
-            raise MissingStore("the module `lsm` found here has no lsm.open: it is another distribution (lsm, lsm-db), or "
-                               "the engine is not built; use an environment of its own and `pip install .` in the checkout")
         # Nothing but the defaults is measured; only --compression none departs from them.
         chosen = {"compression": "none"} if self.budget.compression == "none" else {}
-        self.db = lsm.open(self.path, **chosen)
+        self.db = self.module.open(self.path, **chosen)
         self.put, self.get, self.delete = self.db.put, self.db.get, self.db.delete
         self.multi_get = self.db.multi_get
 
@@ -101,16 +120,12 @@ class Lsm(Store):
 
 class Plyvel(Store):
     name, package = "plyvel", "plyvel"
+    install = "pip install 'lsmkv[bench]' (plyvel 1.5.1, which has wheels up to Python 3.12)"
 
     def open(self) -> None:
-        try:
-            import plyvel
-        except ImportError:
-            raise MissingStore("plyvel is not installed: pip install 'lsmkv[bench]' (plyvel 1.5.1; "
-                               "it has wheels up to Python 3.12)") from None
         budget = self.budget
         self.compression = None if budget.compression == "none" else "snappy"
-        self.db = plyvel.DB(
+        self.db = self.module.DB(
             self.path,
             create_if_missing=True,
             write_buffer_size=budget.memtable_bytes,
@@ -122,7 +137,7 @@ class Plyvel(Store):
         self.put, self.get, self.delete = self.db.put, self.db.get, self.db.delete
 
     def describe(self) -> str:
-        return f"compression {self.compression or 'none'} (the binding offers no lz4), no multi_get: a loop over get"
+        return f"compression {self.compression or 'none'} (no lz4 in the binding), multi_get is a loop over get"
 
     def close(self) -> None:
         self.db.close()
@@ -142,13 +157,10 @@ class Plyvel(Store):
 
 class Rocksdict(Store):
     name, package = "rocksdict", "rocksdict"
+    install = "pip install 'lsmkv[bench]' (rocksdict 0.3.29)"
 
     def open(self) -> None:
-        try:
-            import rocksdict
-        except ImportError:
-            raise MissingStore("rocksdict is not installed: pip install 'lsmkv[bench]' (rocksdict 0.3.29)") from None
-        budget, self.module = self.budget, rocksdict
+        budget, rocksdict = self.budget, self.module
         options = rocksdict.Options(raw_mode=True)
         options.create_if_missing(True)
         options.set_write_buffer_size(budget.memtable_bytes)
@@ -189,6 +201,10 @@ class Dict(Store):
 
     name, package = "dict", "python"
 
+    @classmethod
+    def load_package(cls) -> ModuleType | None:
+        return None
+
     def open(self) -> None:
         self.db: dict[bytes, bytes] = getattr(self, "db", {})
         self.put, self.get, self.delete = self.db.__setitem__, self.db.get, self.db.__delitem__
@@ -205,8 +221,6 @@ class Dict(Store):
 
     @classmethod
     def version(cls) -> str:
-        import platform
-
         return platform.python_version()
 
 

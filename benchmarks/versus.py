@@ -1,12 +1,14 @@
-"""lsm against plyvel (LevelDB) and rocksdict (RocksDB), with Python's dict as the floor. See README.md beside this.
+"""lsm against plyvel (LevelDB) and rocksdict (RocksDB), with Python's dict as the floor. See README.md beside
+this.
 
-    python benchmarks/versus.py                      5 rounds of 300,000 records, every store in a fresh process
+    python benchmarks/versus.py                      5 rounds of 300,000 records, each store in a fresh process
     python benchmarks/versus.py --rounds 3 --records 100000 --json figures.json
 
-The parent only starts workers and prints; a worker runs all workloads of one store once and prints its timings as JSON.
-Rounds go turn by turn and begin with another store each time, so a drifting machine is fair to all. The result is the
-ratio within one round; absolute times depend on the machine and the hour.
+The parent starts workers and prints; a worker runs all workloads of one store once and prints timings as
+JSON. Rounds go turn by turn and begin with another store each time, so a drifting machine is fair to all.
+The result is the ratio within one round; absolute times depend on the machine and the hour.
 """
+
 import argparse
 import json
 import os
@@ -17,7 +19,7 @@ import sys
 import tempfile
 from dataclasses import asdict
 
-from machine import describe_machine, directory_bytes, peak_rss_bytes
+from machine import describe_machine, directory_bytes, peak_rss_bytes, rss_bytes
 from stores import MIB, PEERS, STORES, Budget, MissingStore
 from workloads import WORKLOADS, Session
 
@@ -41,15 +43,27 @@ def main() -> None:
     print_sizes(figures)
     if arguments.json:
         with open(arguments.json, "w") as file:
-            json.dump({"machine": machine, "budget": asdict(budget), "records": arguments.records,
-                       "seed": arguments.seed, "rows": rows, "rounds": figures}, file, indent=1)
+            json.dump(
+                {
+                    "machine": machine,
+                    "budget": asdict(budget),
+                    "records": arguments.records,
+                    "seed": arguments.seed,
+                    "rows": rows,
+                    "rounds": figures,
+                },
+                file,
+                indent=1,
+            )
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--records", type=int, default=300_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--stores", default=",".join(STORES), help="comma-separated, of: " + ", ".join(STORES))
+    parser.add_argument(
+        "--stores", default=",".join(STORES), help="comma-separated, of: " + ", ".join(STORES)
+    )
     parser.add_argument("--compression", choices=("default", "none"), default="default")
     parser.add_argument("--directory", default=tempfile.gettempdir(), help="where the databases are written")
     parser.add_argument("--seed", type=int, default=1)
@@ -66,7 +80,7 @@ def parse() -> argparse.Namespace:
 
 
 def available(names: list[str], budget: Budget) -> dict[str, str]:
-    """The stores that open here, each with its version and what is to be said of it; the others are told of."""
+    """The stores that open here, with version and what is to be said of each; the others are told of."""
     found = {}
     for name in names:
         with tempfile.TemporaryDirectory() as place:
@@ -83,15 +97,18 @@ def available(names: list[str], budget: Budget) -> dict[str, str]:
 
 
 def work(arguments: argparse.Namespace, budget: Budget) -> None:
-    session = Session(STORES[arguments.worker], budget, arguments.directory, arguments.records, arguments.seed)
-    before, timings, size = peak_rss_bytes(), [], None
+    session = Session(
+        STORES[arguments.worker], budget, arguments.directory, arguments.records, arguments.seed
+    )
+    before, timings, size = rss_bytes(), [], None
     for workload in WORKLOADS:
         timing = workload.run(session)
         timings.append(timing and timing[1] / timing[0] * 1e6)
         if workload.name.startswith("reopen"):
             size = directory_bytes(session.store.path)[0]
     session.store.close()
-    print(json.dumps({"microseconds": timings, "directory_bytes": size, "memory_bytes": peak_rss_bytes() - before}))
+    memory = peak_rss_bytes() - before
+    print(json.dumps({"microseconds": timings, "directory_bytes": size, "memory_bytes": memory}))
 
 
 def run_rounds(stores: dict[str, str], arguments: argparse.Namespace) -> Figures:
@@ -99,18 +116,35 @@ def run_rounds(stores: dict[str, str], arguments: argparse.Namespace) -> Figures
     for turn in range(arguments.rounds):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
-            print(f"\rround {turn + 1} of {arguments.rounds}: {name:<12}", end="", file=sys.stderr, flush=True)
+            show(f"round {turn + 1} of {arguments.rounds}: {name}")
             figures[name].append(run_worker(name, arguments, arguments.seed + 10 * turn))
-    print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
+    show("")
     return figures
+
+
+def show(progress: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{progress:<40}\r", end="", file=sys.stderr, flush=True)
 
 
 def run_worker(name: str, arguments: argparse.Namespace, seed: int) -> dict:
     place = tempfile.mkdtemp(prefix="versus-", dir=arguments.directory)
-    command = [sys.executable, os.path.abspath(__file__), "--worker", name, "--records", str(arguments.records),
-               "--seed", str(seed), "--compression", arguments.compression, "--directory", place]
+    command = [
+        sys.executable,
+        os.path.abspath(__file__),
+        "--worker",
+        name,
+        "--records",
+        str(arguments.records),
+        "--seed",
+        str(seed),
+        "--compression",
+        arguments.compression,
+        "--directory",
+        place,
+    ]
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
         if done.returncode != 0:
             sys.exit(f"\n{name} failed (its message is above); a comparison without it would be misleading")
         return json.loads(done.stdout.splitlines()[-1])
@@ -122,8 +156,14 @@ def summarize(index: int, figures: Figures) -> dict:
     """Medians over the rounds, and how many times as fast as the faster peer lsm was in each round."""
     workload = WORKLOADS[index]
     times = {name: [round_["microseconds"][index] for round_ in rounds] for name, rounds in figures.items()}
-    row = {"workload": workload.name, "target": workload.target, "ratio": None, "met": None,
-           "microseconds": {name: statistics.median(each) if None not in each else None for name, each in times.items()}}
+    medians = {name: None if None in each else statistics.median(each) for name, each in times.items()}
+    row = {
+        "workload": workload.name,
+        "target": workload.target,
+        "ratio": None,
+        "met": None,
+        "microseconds": medians,
+    }
     peers = [times[name] for name in PEERS if name in times]
     if "lsm" in times and peers:
         ratios = [min(others) / ours for ours, *others in zip(times["lsm"], *peers)]
@@ -135,30 +175,41 @@ def summarize(index: int, figures: Figures) -> dict:
 def print_heading(arguments: argparse.Namespace, budget: Budget, machine: dict) -> None:
     for name, value in machine.items():
         print(f"{name:<12} {value}")
-    print(f"\n{arguments.records:,} records, 16-byte random keys, 100-byte values that compress to half, "
-          f"median of {arguments.rounds} rounds, a fresh process each.\n"
-          f"Every store: memtable {budget.memtable_bytes // MIB} MiB, block cache {budget.cache_bytes // MIB} MiB, "
-          f"blocks {budget.block_bytes} bytes, bloom {budget.bloom_bits} bits a key, log written at every put, no fsync.")
+    print(f"\n{arguments.records:,} records, 16-byte random keys, 100-byte values that compress to half,")
+    print(f"median of {arguments.rounds} rounds, a fresh process each. Every store:")
+    print(
+        f"memtable {budget.memtable_bytes // MIB} MiB, block cache {budget.cache_bytes // MIB} MiB, blocks "
+        f"{budget.block_bytes} bytes, bloom {budget.bloom_bits} bits a key, log on, no fsync."
+    )
 
 
 def print_table(rows: list[dict], stores: dict[str, str]) -> None:
-    print(f"{'µs per operation':<23}" + "".join(f"{name:>11}" for name in stores)
-          + f"{'lsm against faster peer':>30}{'target':>8}  met")
+    print(
+        f"{'µs per operation':<23}"
+        + "".join(f"{name:>11}" for name in stores)
+        + f"{'lsm against faster peer':>30}{'target':>8}  met"
+    )
     for row in rows:
         times = [row["microseconds"][name] for name in stores]
-        cells = "".join(f"{'-':>11}" if time is None else f"{time:>11,.3f}" for time in times)
+        cells = "".join(f"{shown(time):>11}" for time in times)
         ratio, target = row["ratio"], row["target"]
         against = f"{ratio['median']:.2f}x ({ratio['min']:.2f}..{ratio['max']:.2f})" if ratio else "-"
         verdict = {True: "yes", False: "NO", None: ""}[row["met"]]
         print(f"{row['workload']:<23}{cells}{against:>30}{f'{target}x' if target else '':>8}  {verdict}")
 
 
+def shown(microseconds: float | None) -> str:
+    if microseconds is None:
+        return "-"
+    return f"{microseconds:.3f}" if microseconds < 100 else f"{microseconds / 1e3:,.1f} ms"
+
+
 def print_sizes(figures: Figures) -> None:
     print("\nof the whole process, its databases closed at the end (median):")
     for name, rounds in figures.items():
         memory = statistics.median(round_["memory_bytes"] for round_ in rounds) / MIB
-        disk = "" if name == "dict" else (f", directory after compact and reopen "
-                                          f"{statistics.median(r['directory_bytes'] for r in rounds) / MIB:.1f} MiB")
+        size = statistics.median(round_["directory_bytes"] or 0 for round_ in rounds) / MIB
+        disk = f", directory after compact and reopen {size:.1f} MiB" if size else ""
         print(f"  {name:<10} peak memory {memory:,.0f} MiB above the records{disk}")
 
 

@@ -1,10 +1,11 @@
 """The named workloads of the comparison, in the order they are run in one process.
 
 A session owns one store and the records of one round; a workload times one loop over it and answers
-(operations, seconds), or None where the store has no such operation. The order matters: each workload finds what the
-ones before it left, as its comment says. Whatever a store answers is checked outside the timed loops, and a wrong
-answer ends the run: the speed of wrong answers is of no interest.
+(operations, seconds), or None where the store has no such operation. The order matters: each workload
+finds what the ones before it left. What a store answers is checked outside the timed loops, and a wrong
+answer ends the run.
 """
+
 import gc
 import os
 import random
@@ -30,7 +31,7 @@ class Session:
     store: Store = field(init=False)
 
     def __post_init__(self) -> None:
-        """Everything the loops need is made here, so that what a worker holds more at its peak is the store's."""
+        """What the loops need is made here, so that what a worker holds more at its peak is the store's."""
         self.keys = random_keys(self.records, self.seed)
         self.values = random_values(self.records, self.seed + 1)
         self.missing = random_keys(self.records, self.seed + 3)
@@ -49,7 +50,7 @@ class Session:
 
 
 def in_lists(items: list, length: int) -> list[list]:
-    return [items[start:start + length] for start in range(0, len(items), length)]
+    return [items[start : start + length] for start in range(0, len(items), length)]
 
 
 def time_pairs(call: Callable[[bytes, bytes], object], keys: list[bytes], values: list[bytes]) -> Timing:
@@ -157,12 +158,18 @@ def first_scan(session: Session) -> Timing:
 def check(session: Session, values: list[bytes]) -> None:
     rows = 0
     for row, index in zip(session.store.scan(), session.order):
-        assert row == (session.keys[index], values[index]), f"row {rows} of a scan differs from what was written"
+        assert row == (session.keys[index], values[index]), (
+            f"row {rows} of a scan differs from what was written"
+        )
         rows += 1
     assert rows == session.records, f"a scan ended after {rows} rows of {session.records}"
     some = slice(0, None, 100)
-    assert list(map(session.store.get, session.keys[some])) == values[some], "a get differs from what was written"
-    assert session.store.multi_get(session.keys[some]) == values[some], "a multi_get differs from what was written"
+    assert list(map(session.store.get, session.keys[some])) == values[some], (
+        "a get differs from what was written"
+    )
+    assert session.store.multi_get(session.keys[some]) == values[some], (
+        "a multi_get differs from what was written"
+    )
     assert session.store.get(session.missing[0]) is None, "a key that was never written is there"
 
 
@@ -174,7 +181,7 @@ class Workload:
 
 
 WORKLOADS = (
-    # One database of one memtable (overwrite and delete fill it, and it is flushed in the background meanwhile).
+    # One database of one memtable (overwrite fills it: it is flushed in the background meanwhile).
     Workload("put", put, 3.0),
     Workload("get", get, 3.0),
     Workload("get, missing", get_missing),
