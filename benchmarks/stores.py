@@ -137,7 +137,7 @@ class Plyvel(Store):
         self.put, self.get, self.delete = self.db.put, self.db.get, self.db.delete
 
     def describe(self) -> str:
-        return f"compression {self.compression or 'none'} (no lz4 in the binding), multi_get is a loop over get"
+        return f"compression {self.compression or 'none'} (no lz4 in the binding), multi_get loops over get"
 
     def close(self) -> None:
         self.db.close()
@@ -171,7 +171,11 @@ class Rocksdict(Store):
         table.set_block_cache(rocksdict.Cache(budget.cache_bytes))
         table.set_bloom_filter(budget.bloom_bits, False)
         options.set_block_based_table_factory(table)
-        self.db = rocksdict.Rdict(self.path, options)
+        # Without column_families, reopening drops the table options: a cache of 8 MiB and no filter in use.
+        # https://github.com/quixio/quix-streams/issues/1136
+        self.db = rocksdict.Rdict(self.path, options, column_families={"default": options})
+        given = self.db.property_value("rocksdb.block-cache-capacity")
+        assert given == str(budget.cache_bytes), f"rocksdict opened with a block cache of {given} bytes"
         self.put, self.get, self.delete = self.db.put, self.db.get, self.db.delete
         self.multi_get = self.db.get  # given a list, it answers a list
 

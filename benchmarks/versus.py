@@ -1,7 +1,6 @@
-"""lsm against plyvel (LevelDB) and rocksdict (RocksDB), with Python's dict as the floor. See README.md beside
-this.
+"""lsm against plyvel (LevelDB) and rocksdict (RocksDB), with Python's dict as the floor; see README.md.
 
-    python benchmarks/versus.py                      5 rounds of 300,000 records, each store in a fresh process
+    python benchmarks/versus.py       5 rounds of 300,000 records, each store in a fresh process
     python benchmarks/versus.py --rounds 3 --records 100000 --json figures.json
 
 The parent starts workers and prints; a worker runs all workloads of one store once and prints timings as
