@@ -22,7 +22,7 @@ from time import perf_counter, perf_counter_ns
 from compressed import BlockSampler
 from machine import describe_machine, directory_bytes, peak_rss_bytes, rss_bytes
 from records import RECORD_BYTES, index_of_key, nth_key, value_of_key
-from stores import PEERS, STORES, Budget, Store
+from stores import PEERS, STORES, Budget, MissingStore, Store
 
 CHUNK = 10_000
 MEMTABLES = 2  # one being written and one being flushed
@@ -180,6 +180,10 @@ def main() -> None:
         return work(arguments)
     from large_report import print_report  # only the parent prints
 
+    try:
+        STORES[arguments.store].load_package()
+    except MissingStore as missing:
+        sys.exit(f"nothing to measure: {missing}")
     place = tempfile.mkdtemp(prefix="large-", dir=arguments.directory)
     machine = describe_machine(arguments.directory)
     for name, value in machine.items():

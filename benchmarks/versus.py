@@ -194,7 +194,7 @@ def print_table(rows: list[dict], stores: dict[str, str]) -> None:
         ratio, target = row["ratio"], row["target"]
         against = f"{ratio['median']:.2f}x ({ratio['min']:.2f}..{ratio['max']:.2f})" if ratio else "-"
         verdict = {True: "yes", False: "NO", None: ""}[row["met"]]
-        print(f"{row['workload']:<23}{cells}{against:>30}{f'{target}x' if target else '':>8}  {verdict}")
+        print(f"{row['workload']:<23}{cells} {against:>29}{f'{target}x' if target else '':>8}  {verdict}")
 
 
 def shown(microseconds: float | None) -> str:
