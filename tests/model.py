@@ -29,6 +29,7 @@ def option_sets():
         "default": {},
         "tiny leveled": {**TINY, "compaction": "leveled"},
         "tiny tiered": {**TINY, "compaction": "tiered"},
+        "smallest": {"memtable_bytes": 4 << 10, "block_bytes": 64, "table_bytes": 4 << 10, "block_cache_bytes": 4 << 10},
         "tiny no filter": {**TINY, "bloom_bits_per_key": 0},
         "tiny no cache": {**TINY, "block_cache_bytes": 0},
         "every entry a restart": {**TINY, "restart_interval": 1},
