@@ -1,0 +1,194 @@
+"""The errors of lsm: one tree, so that `except lsm.Error` catches whatever the store itself has to say.
+
+Each class also descends from the built-in exception a Python reader expects (OSError, ValueError, ...), says in its
+message what happened, where, and what to do next, and keeps the facts as attributes. Every one survives pickling
+with message and attributes.
+
+The bottom of the package: imports nothing of lsm; the compiled core imports it.
+"""
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+__all__ = [
+    "BusyError", "ClosedError", "CorruptionError", "Error", "ForkedError", "LockedError", "NotADatabaseError",
+    "OptionError", "OptionNameError", "PolicyError", "ReadOnlyError", "StorageError", "UnsupportedError", "VersionError",
+]
+
+
+class Error(Exception):
+    """Base of every error of lsm. Catch it to catch them all; catch a subclass to act on one."""
+
+
+class ClosedError(Error, ValueError):
+    """A database, snapshot, cursor, scan or batch was used after it, or its database, was closed. Open it again."""
+
+    def __init__(self, message: str = "the database is closed: open it again with lsm.open") -> None:
+        super().__init__(message)
+
+
+class ForkedError(ClosedError):
+    """A child process used a database its parent had opened before the fork. The child must open its own."""
+
+    def __init__(self, message: str = "this database was opened before a fork and belongs to the parent process: "
+                                      "open databases after forking, or start processes by 'spawn'") -> None:
+        super().__init__(message)
+
+
+class LockedError(Error, BlockingIOError):
+    """Another process (or another open in this one) holds the database.
+
+    Close it there, wait with `lock_timeout=`, or open with `read_only=True`.
+    `path` is the directory, `pid` the holder's process id (None when the system does not tell).
+    """
+
+    def __init__(self, path: str | os.PathLike[str], pid: int | None = None) -> None:
+        self.path = os.fspath(path)
+        self.pid = pid or None
+        super().__init__(errno.EWOULDBLOCK, "database is locked", self.path)
+
+    def __str__(self) -> str:
+        holder = "another process" if self.pid is None else f"process {self.pid}"
+        if self.pid == os.getpid():
+            holder = f"this process ({self.pid})"
+        return (f"{self.path}: the database is open in {holder}: close it there, wait with lock_timeout=<seconds>, "
+                "or open it with read_only=True")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.pid)
+
+
+class CorruptionError(Error):
+    """Bytes on disk are not what was written; nothing was returned from them.
+
+    Run `verify()` for the whole extent, then restore the database from a checkpoint or backup.
+    `path` is the file, `offset` the byte where the damage was noticed, `detail` what is wrong there.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], offset: int, detail: str) -> None:
+        self.path = os.fspath(path)
+        self.offset = offset
+        self.detail = detail
+        super().__init__(self.path, offset, detail)
+
+    def __str__(self) -> str:
+        return (f"{self.path}: damaged at byte {self.offset}: {self.detail}; "
+                "verify() lists all damage, a checkpoint or backup restores it")
+
+
+class ReadOnlyError(Error, PermissionError):
+    """A write to a database that takes none: opened with `read_only=True`, or turned read-only by a failed write or
+    sync (then `__cause__` is that first failure: remove its cause, close and open again; reads go on meanwhile)."""
+
+    def __init__(self, message: str = "the database was opened with read_only=True: open it without to write") -> None:
+        super().__init__(errno.EROFS, message)
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.strerror,)
+
+
+class StorageError(Error, OSError):
+    """The operating system refused to store or read something: `errno`, `strerror` and `filename` are its own.
+
+    After a failed write the database is read-only: make room, or mend what `errno` names, then close and open it
+    again. Everything acknowledged before is kept. Made like an OSError: StorageError(errno, text, filename).
+    """
+
+
+class VersionError(Error):
+    """The file or database has a newer format than this lsm reads. Upgrade lsm; nothing was changed.
+
+    `path` is the file when it is known, else an empty string.
+    """
+
+    def __init__(self, detail: str, path: str | os.PathLike[str] = "") -> None:
+        self.detail = detail
+        self.path = os.fspath(path)
+        super().__init__(detail, self.path)
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.detail}" if self.path else self.detail
+
+
+class UnsupportedError(Error):
+    """The file needs something this build of lsm lacks, most often a compression library (lz4, zstd).
+
+    Install a build that has it (the prebuilt wheels do); nothing was changed. Attributes as VersionError.
+    """
+
+    def __init__(self, detail: str, path: str | os.PathLike[str] = "") -> None:
+        self.detail = detail
+        self.path = os.fspath(path)
+        super().__init__(detail, self.path)
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.detail}" if self.path else self.detail
+
+
+class NotADatabaseError(Error, FileNotFoundError):
+    """There is no database at `path`, and none may be made there: it is missing and `create=False`, it is a file, or
+    a directory that holds other things. Give the directory of a database, or a new or empty one."""
+
+    def __init__(self, path: str | os.PathLike[str], detail: str = "there is no database here: "
+                                                                   "give its directory, or open with create=True") -> None:
+        self.path = os.fspath(path)
+        self.detail = detail
+        super().__init__(errno.ENOENT, detail, self.path)
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.detail}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.detail)
+
+
+class OptionError(Error, ValueError):
+    """An option has a value outside its range. `option`, `value`, and `allowed`: what it may be, with units."""
+
+    def __init__(self, option: str, value: object, allowed: str) -> None:
+        self.option = option
+        self.value = value
+        self.allowed = allowed
+        super().__init__(option, value, allowed)
+
+    def __str__(self) -> str:
+        return f"option {self.option}={self.value!r} is not possible: give {self.allowed}"
+
+
+class OptionNameError(Error, TypeError):
+    """There is no option of that name. `name` is what was given, `nearest` the most similar right name or None."""
+
+    def __init__(self, name: str, nearest: str | None = None) -> None:
+        self.name = name
+        self.nearest = nearest
+        super().__init__(name, nearest)
+
+    def __str__(self) -> str:
+        advice = f"did you mean {self.nearest!r}?" if self.nearest else "lsm.Options lists them all"
+        return f"there is no option {self.name!r}: {advice}"
+
+
+class PolicyError(Error, ValueError):
+    """A compaction policy asked for what would lose, resurrect or reorder writes; nothing of it was done.
+
+    Mend the policy (docs/policies.md), or open the database with a built-in one. `choice` is what it asked for,
+    `reason` why it was refused.
+    """
+
+    def __init__(self, choice: object, reason: str) -> None:
+        self.choice = choice
+        self.reason = reason
+        super().__init__(choice, reason)
+
+    def __str__(self) -> str:
+        return f"the compaction policy chose {self.choice!r}, which is refused: {self.reason}"
+
+
+class BusyError(Error):
+    """Try again later, or elsewhere: background work cannot keep up with the writers, or two threads used one cursor
+    or scan at the same time (give each thread its own)."""
