@@ -1,59 +1,15 @@
-"""Threads share a database freely: everything at once, every value checks itself, and close() under their feet.
+"""Threads share a database freely: everything at once, and every value checks itself.
 
-No test here depends on timing: threads run a fixed number of operations, or until the database is closed.
+No test here depends on timing: threads run a fixed number of operations, or until the writers have ended.
 """
 
 import random
 import threading
-import zlib
 
 import lsm
 import pytest
+from crew import JOIN, Crew, checked, content
 from model import TINY
-
-JOIN = 100  # seconds until a thread counts as hung
-
-
-def checked(text):
-    """A value that carries its own checksum."""
-    return text + b"|%08x" % zlib.crc32(text)
-
-
-def content(value):
-    text, _, stated = value.rpartition(b"|")
-    assert stated == b"%08x" % zlib.crc32(text), value
-    return text
-
-
-class Crew:
-    """Threads that start together; the first error of any of them is the test's."""
-
-    def __init__(self):
-        self.threads, self.errors, self.start_line = [], [], None
-
-    def add(self, work, *arguments):
-        def body():
-            self.start_line.wait()
-            try:
-                work(*arguments)
-            except BaseException as error:
-                self.errors.append(error)
-
-        self.threads.append(threading.Thread(target=body, daemon=True))
-
-    def start(self):
-        self.start_line = threading.Barrier(len(self.threads))
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def join(self):
-        for thread in self.threads:
-            thread.join(JOIN)
-        assert not any(thread.is_alive() for thread in self.threads), "a thread hangs"
-        for error in self.errors:
-            raise error
-
 
 WRITERS, KEYS, ROUNDS = 3, 60, 40
 
@@ -119,7 +75,7 @@ def test_readers_scanners_snapshots_flush_and_compaction_among_writers(path):
             str(db.stats())
 
     with lsm.open(path, **TINY) as db:
-        crew, writers = Crew(), []
+        crew = Crew()
         for number in range(WRITERS):
             crew.add(write, db, number)
         writers = list(crew.threads)
@@ -171,102 +127,10 @@ def test_two_threads_racing_on_one_key_leave_one_of_the_last_values(db):
     assert list(db) == [b"key"]
 
 
-ENDLESS = {
-    "put": lambda db: db.put(b"key", b"value" * 20),
-    "sync": lambda db: db.put(b"key", b"value", sync=True),
-    "batch": lambda db: db.write_many((b"%d" % number, b"v" * 100) for number in range(50)),
-    "get": lambda db: db.get(b"key"),
-    "multi_get": lambda db: db.multi_get([b"%d" % number for number in range(50)]),
-    "scan": lambda db: [row for row in db.scan()],
-    "backward": lambda db: [row for row in db.scan(reverse=True)],
-    "snapshot": lambda db: db.snapshot().get(b"key"),
-    "flush": lambda db: db.flush(),
-    "compact": lambda db: db.compact(),
-    "verify": lambda db: db.verify(),
-    "stats": lambda db: db.stats(),
-    "len": lambda db: len(db),
-}
-
-
-@pytest.mark.parametrize("turn", range(6))
-def test_close_under_running_threads_ends_them_with_closed_error_only(path, turn):
-    db = lsm.open(path, **TINY)
-    db.write_many((b"%04d" % number, b"v" * 50) for number in range(500))
-    began = threading.Semaphore(0)
-    ended = []
-
-    def run(operation):
-        try:
-            for count in range(10**9):
-                operation(db)
-                if count == turn:
-                    began.release()
-        except lsm.ClosedError as error:
-            ended.append(error)
-
-    crew = Crew()
-    for operation in ENDLESS.values():
-        crew.add(run, operation)
-    crew.start()
-    for _ in range(turn * 2):
-        assert began.acquire(timeout=JOIN)
-    db.close()
-    crew.join()
-    assert len(ended) == len(ENDLESS)
-    with lsm.open(path) as again:
-        assert len(again) >= 500 and again.verify()
-
-
-def test_many_threads_closing_at_once_is_one_close(path):
-    for _ in range(10):
-        db = lsm.open(path)
-        db[b"key"] = b"value"
-        crew = Crew()
-        for _ in range(6):
-            crew.add(db.close)
-        crew.start().join()
-        assert db.closed
-
-
-def test_scans_and_cursors_opened_before_close_end_with_closed_error(path):
-    db = lsm.open(path, **TINY)
-    db.write_many((b"%04d" % number, b"v" * 50) for number in range(3000))
-    met = threading.Barrier(5)
-    ended = []
-
-    def walk(open_rows):
-        rows = open_rows()
-        next(rows)
-        met.wait(JOIN)
-        try:
-            while True:
-                for _ in rows:
-                    pass
-                rows = open_rows()
-        except lsm.ClosedError as error:
-            ended.append(error)
-
-    def rows_of_cursor():
-        cursor = db.cursor()
-        there = cursor.first()
-        while there:
-            yield cursor.key, cursor.value
-            there = cursor.next()
-
-    crew = Crew()
-    for open_rows in (db.scan, lambda: db.scan(reverse=True), lambda: db.snapshot().scan(), rows_of_cursor):
-        crew.add(walk, open_rows)
-    crew.start()
-    met.wait(JOIN)
-    db.close()
-    crew.join()
-    assert len(ended) == 4
-
-
 @pytest.mark.parametrize("kind", ["cursor", "scan", "snapshot", "batch"])
 def test_one_object_in_many_threads_is_right_or_busy_but_never_wrong(path, kind):
     rows = {b"%04d" % number: checked(b"%04d" % number) for number in range(800)}
-    busy = (lsm.BusyError,)
+    busy = lsm.BusyError
 
     def use_cursor(cursor):
         for _ in range(2000):
