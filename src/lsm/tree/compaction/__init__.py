@@ -18,9 +18,11 @@ from lsm.tree.compaction.choice import (
     Move,
     Nothing,
     Policy,
+    is_harmless,
     is_last,
     merge,
     merge_everything,
+    movable,
     older_tables,
     validate,
 )
@@ -29,8 +31,8 @@ from lsm.tree.compaction.leveled import Leveled
 from lsm.tree.compaction.tiered import Tiered
 
 __all__ = [
-    "NOTHING", "Choice", "Drop", "Fifo", "Leveled", "Merge", "Move", "Nothing", "Policy", "Tiered", "is_last", "merge",
-    "merge_everything", "older_tables", "policy_of", "validate",
+    "NOTHING", "Choice", "Drop", "Fifo", "Leveled", "Merge", "Move", "Nothing", "Policy", "Tiered", "is_harmless", "is_last",
+    "merge", "merge_everything", "movable", "older_tables", "policy_of", "validate",
 ]
 
 BUILT_IN: dict[str, type[Leveled] | type[Tiered] | type[Fifo]] = {"leveled": Leveled, "tiered": Tiered, "fifo": Fifo}

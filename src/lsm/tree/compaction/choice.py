@@ -79,6 +79,11 @@ def older_tables(version: Version, table: TableMeta, level: int) -> list[tuple[i
     return older
 
 
+def movable(version: Version) -> tuple[TableMeta, ...]:
+    """The tables of level 0 that nothing older overlaps, in any level: keys written in ascending order give such."""
+    return tuple(table for table in version.levels[0] if not older_tables(version, table, 0))
+
+
 def is_last(version: Version, tables: Iterable[TableMeta], output_level: int) -> bool:
     """Whether nothing older than a merge of `tables` into `output_level` would remain beneath any of their keys."""
     held = tuple(tables)
@@ -119,6 +124,15 @@ def validate(version: Version, choice: Choice) -> None:
         _validate_drop(version, choice)
     else:
         raise PolicyError(choice, "a policy answers Nothing, Move, Merge or Drop (lsm.tree.compaction)")
+
+
+def is_harmless(version: Version, choice: Choice) -> bool:
+    """Whether `validate` accepts the choice: for policies that try one and have another."""
+    try:
+        validate(version, choice)
+    except PolicyError:
+        return False
+    return True
 
 
 def _named(version: Version, choice: Choice, numbers: object) -> list[tuple[int, TableMeta]]:

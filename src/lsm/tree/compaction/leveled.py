@@ -35,7 +35,7 @@ class Leveled:
                 raise OptionError(f"Leveled.{name}", value, f"a whole number from {least} to {most}")
 
     def target_bytes(self, level: int) -> int:
-        return self.base_bytes * self.ratio ** (level - 1)
+        return self.base_bytes * int(self.ratio ** (level - 1))
 
     def choose(self, version: Version, options: Options) -> Choice:
         levels = min(self.levels, len(version.levels))
