@@ -1,4 +1,6 @@
-"""CRC32C in plain Python: the reference for lsm._core.crc32c, and its stand-in where the core is not built."""
+"""CRC32C in plain Python: the reference for lsm._core.crc32c, and its stand-in where the core is not
+built."""
+
 from __future__ import annotations
 
 import sys

@@ -1,8 +1,9 @@
 """A database without files: flushes and the choices of a policy carried out on dictionaries.
 
-Every table's contents are kept, so that a lookup through the levels can be compared with a model: a choice that broke
-recency would be seen as a wrong value. One entry counts ENTRY_BYTES.
+Every table's contents are kept, so that a lookup through the levels can be compared with a model: a choice
+that broke recency would be seen as a wrong value. One entry counts ENTRY_BYTES.
 """
+
 from __future__ import annotations
 
 import random
@@ -10,11 +11,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lsm.options import Options
-from lsm.tree.compaction import Drop, Merge, Move, Nothing, Policy, merge_everything, policy_of, validate
+from lsm.tree.compaction import (
+    Drop,
+    Leveled,
+    Merge,
+    Move,
+    Nothing,
+    Policy,
+    Tiered,
+    merge_everything,
+    validate,
+)
 from lsm.tree.version import TableMeta, Version
 
 ENTRY_BYTES = 1024
-Contents = dict[bytes, tuple[int, bool]]        # key -> sequence, whether it is a put
+Contents = dict[bytes, tuple[int, bool]]  # key -> sequence, whether it is a put
 
 
 def key_of(number: int) -> bytes:
@@ -30,8 +41,8 @@ class Simulation:
     model: Contents = field(default_factory=dict)
     number: int = 0
     sequence: int = 0
-    flushed: int = 0                            # entries
-    merged: int = 0                             # entries written by merges
+    flushed: int = 0  # entries
+    merged: int = 0  # entries written by merges
     moves: int = 0
     most_level_0: int = 0
     steps: list[str] = field(default_factory=list)
@@ -44,9 +55,20 @@ class Simulation:
         self.number += 1
         self.contents[self.number] = contents
         sequences = [sequence for sequence, _ in contents.values()]
-        return TableMeta(self.number, len(contents) * ENTRY_BYTES, len(contents),
-                         sum(not put for _, put in contents.values()), min(contents), max(contents),
-                         min(sequences), max(sequences), 0, 8 * len(contents), 0, created)
+        return TableMeta(
+            self.number,
+            len(contents) * ENTRY_BYTES,
+            len(contents),
+            sum(not put for _, put in contents.values()),
+            min(contents),
+            max(contents),
+            min(sequences),
+            max(sequences),
+            0,
+            8 * len(contents),
+            0,
+            created,
+        )
 
     def flush(self, writes: Iterable[tuple[int, bool]]) -> None:
         contents: Contents = {}
@@ -76,7 +98,11 @@ class Simulation:
             self.moves += 1
             self.version = self.version.edit([(choice.to_level, table) for table in tables], numbers)
             return
-        add = [(choice.output_level, t) for t in self.merge(choice, tables)] if isinstance(choice, Merge) else []
+        add = (
+            [(choice.output_level, t) for t in self.merge(choice, tables)]
+            if isinstance(choice, Merge)
+            else []
+        )
         self.version = self.version.edit(add, numbers)
         for number in numbers:
             del self.contents[number]
@@ -90,7 +116,7 @@ class Simulation:
         self.merged += len(rows)
         most = len(rows) if choice.output_level == 0 else self.options.table_bytes // ENTRY_BYTES
         created = max(table.created for table in tables)
-        return [self.table(dict(rows[at:at + most]), created) for at in range(0, len(rows), max(most, 1))]
+        return [self.table(dict(rows[at : at + most]), created) for at in range(0, len(rows), max(most, 1))]
 
     def compact(self) -> None:
         choice = merge_everything(self.version)
@@ -121,9 +147,17 @@ class Simulation:
         return (self.flushed + self.merged) / self.flushed
 
 
-def drive(simulation: Simulation, flushes: int, entries: int, keys: int, seed: int = 1, deletes: float = 0.0,
-          ascending: bool = False) -> Simulation:
-    """Flush `entries` writes at a time to keys drawn uniformly (or in ascending order), settling after each."""
+def drive(
+    simulation: Simulation,
+    flushes: int,
+    entries: int,
+    keys: int,
+    seed: int = 1,
+    deletes: float = 0.0,
+    ascending: bool = False,
+) -> Simulation:
+    """Flush `entries` writes at a time to keys drawn uniformly (or in ascending order), settling after
+    each."""
     chance = random.Random(seed)
     following = 0
     for _ in range(flushes):
@@ -138,10 +172,12 @@ def drive(simulation: Simulation, flushes: int, entries: int, keys: int, seed: i
 
 
 def main() -> None:
-    for name in ("leveled", "tiered"):
-        policy = policy_of(Options(compaction=name))
-        run = drive(Simulation.of(policy, table_bytes=64 * ENTRY_BYTES), 500, 64, 1 << 40)
-        print(f"{name}: write amplification {run.write_amplification:.2f}, at most {run.most_level_0} in level 0")
+    for policy in (Leveled(base_bytes=256 * ENTRY_BYTES), Tiered()):
+        run = drive(Simulation.of(policy, table_bytes=64 * ENTRY_BYTES), 400, 64, 1 << 60)
+        print(
+            f"{policy}: write amplification {run.write_amplification:.2f}, "
+            f"at most {run.most_level_0} tables in level 0"
+        )
 
 
 if __name__ == "__main__":

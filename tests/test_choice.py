@@ -1,4 +1,5 @@
 """Choices and their validation: what must be refused, by name, and that what is accepted is right."""
+
 from __future__ import annotations
 
 import random
@@ -33,61 +34,83 @@ from lsm.tree.version import Version
 #   level 0:  6 = a..e (newest)   5 = m..p   4 = d..n
 #   level 1:  3 = a..c            2 = f..h   7 = x..z
 #   level 2:  1 = b..g
-TREE = version([table(6, "a", "e"), table(5, "m", "p"), table(4, "d", "n")],
-               [table(3, "a", "c"), table(2, "f", "h"), table(7, "x", "z")], [table(1, "b", "g")])
+TREE = version(
+    [table(6, "a", "e"), table(5, "m", "p"), table(4, "d", "n")],
+    [table(3, "a", "c"), table(2, "f", "h"), table(7, "x", "z")],
+    [table(1, "b", "g")],
+)
 
 
-@pytest.mark.parametrize("choice", [
-    NOTHING,
-    Move((7,), 1, 2), Move((7,), 1, 6),
-    Merge((4, 5, 6, 2, 3), 1), Merge((4, 2), 1), Merge((4, 5), 0), Merge((6, 5, 4), 0), Merge((3, 1), 2, True),
-    Merge((3, 2, 1), 2, True), Merge((7,), 1, True), Merge((7,), 4, True), Merge((6, 5, 4, 3, 2, 7, 1), 6, True),
-    Drop((1,), "old"), Drop((7,), "old"), Drop((1, 2, 4), "old"), Drop((3, 2, 1), "old"),
-], ids=str)
+@pytest.mark.parametrize(
+    "choice",
+    [
+        NOTHING,
+        Move((7,), 1, 2),
+        Move((7,), 1, 6),
+        Merge((4, 5, 6, 2, 3), 1),
+        Merge((4, 2), 1),
+        Merge((4, 5), 0),
+        Merge((6, 5, 4), 0),
+        Merge((3, 1), 2, True),
+        Merge((3, 2, 1), 2, True),
+        Merge((7,), 1, True),
+        Merge((7,), 4, True),
+        Merge((6, 5, 4, 3, 2, 7, 1), 6, True),
+        Drop((1,), "old"),
+        Drop((7,), "old"),
+        Drop((1, 2, 4), "old"),
+        Drop((3, 2, 1), "old"),
+    ],
+    ids=str,
+)
 def test_harmless(choice: Choice) -> None:
     validate(TREE, choice)
     assert is_harmless(TREE, choice)
 
 
-@pytest.mark.parametrize(("choice", "word"), [
-    (None, "answers Nothing, Move, Merge or Drop"),
-    ("merge", "answers Nothing"),
-    (Nothing, "answers Nothing"),
-    (Move((), 1, 2), "at least one"),
-    (Move([7], 1, 2), "tuple"),                                         # type: ignore[arg-type]
-    (Move((True,), 1, 2), "table number"),
-    (Move((7, 7), 1, 2), "twice"),
-    (Move((99,), 1, 2), r"\[99\] are not in the version"),
-    (Move((7,), 2, 3), "is in level 1, not 2"),
-    (Move((7,), 1, 1), "deeper"),
-    (Move((1,), 2, 1), "deeper"),
-    (Move((7,), 1, 7), "levels 0 to 6"),
-    (Move((3,), 1, 2), "table 1 in level 2 holds older"),               # overlaps its target
-    (Move((3,), 1, 3), "table 1 in level 2 holds older"),               # jumps over older writes
-    (Move((5,), 0, 1), "table 4 in level 0 holds older"),               # leaves an older one behind in level 0
-    (Move((5, 4), 0, 1), "holds older|overlap"),
-    (Merge((), 1), "at least one"),
-    (Merge((6, 3), 1), "table 4 in level 0 holds older"),               # newer leaves before older
-    (Merge((4,), 1), "table 2 in level 1 holds older"),
-    (Merge((6, 5, 4, 3), 1), "table 2"),
-    (Merge((3,), 2), "table 1 in level 2 holds older"),
-    (Merge((3,), 3), "table 1 in level 2 holds older"),
-    (Merge((3, 7), 1), "table 2 of level 1 lies within"),
-    (Merge((1,), 1), "would rise"),
-    (Merge((3, 1), 1), "would rise"),
-    (Merge((4, 2), 0), "would rise"),
-    (Merge((6, 4), 0), "table 5 was written between"),
-    (Merge((7,), 9), "levels 0 to 6"),
-    (Merge((3, 2), 1, True), "last_level"),                             # table 1 lies beneath
-    (Merge((6, 5, 4), 0, True), "last_level"),
-    (Merge((5,), 0, True), "last_level"),                               # table 4 is older, in level 0
-    (Merge((7,), 1, 1), "True or False"),                               # type: ignore[arg-type]
-    (Drop((), "old"), "at least one"),
-    (Drop((1,), ""), "reason"),
-    (Drop((3,), "old"), "table 1 in level 2"),                          # older values would reappear
-    (Drop((6,), "old"), "table [1-4] in level"),
-    (Drop((4, 1), "old"), "table 2 in level 1"),
-], ids=str)
+@pytest.mark.parametrize(
+    ("choice", "word"),
+    [
+        (None, "answers Nothing, Move, Merge or Drop"),
+        ("merge", "answers Nothing"),
+        (Nothing, "answers Nothing"),
+        (Move((), 1, 2), "at least one"),
+        (Move([7], 1, 2), "tuple"),  # type: ignore[arg-type]
+        (Move((True,), 1, 2), "table number"),
+        (Move((7, 7), 1, 2), "twice"),
+        (Move((99,), 1, 2), r"\[99\] are not in the version"),
+        (Move((7,), 2, 3), "is in level 1, not 2"),
+        (Move((7,), 1, 1), "deeper"),
+        (Move((1,), 2, 1), "deeper"),
+        (Move((7,), 1, 7), "levels 0 to 6"),
+        (Move((3,), 1, 2), "table 1 in level 2 holds older"),  # overlaps its target
+        (Move((3,), 1, 3), "table 1 in level 2 holds older"),  # jumps over older writes
+        (Move((5,), 0, 1), "table 4 in level 0 holds older"),  # leaves an older one behind in level 0
+        (Move((5, 4), 0, 1), "holds older|overlap"),
+        (Merge((), 1), "at least one"),
+        (Merge((6, 3), 1), "table 4 in level 0 holds older"),  # newer leaves before older
+        (Merge((4,), 1), "table 2 in level 1 holds older"),
+        (Merge((6, 5, 4, 3), 1), "table 2"),
+        (Merge((3,), 2), "table 1 in level 2 holds older"),
+        (Merge((3,), 3), "table 1 in level 2 holds older"),
+        (Merge((3, 7), 1), "table 2 of level 1 lies within"),
+        (Merge((1,), 1), "would rise"),
+        (Merge((3, 1), 1), "would rise"),
+        (Merge((4, 2), 0), "would rise"),
+        (Merge((6, 4), 0), "table 5 was written between"),
+        (Merge((7,), 9), "levels 0 to 6"),
+        (Merge((3, 2), 1, True), "last_level"),  # table 1 lies beneath
+        (Merge((6, 5, 4), 0, True), "last_level"),
+        (Merge((5,), 0, True), "last_level"),  # table 4 is older, in level 0
+        (Merge((7,), 1, 1), "True or False"),  # type: ignore[arg-type]
+        (Drop((), "old"), "at least one"),
+        (Drop((1,), ""), "reason"),
+        (Drop((3,), "old"), "table 1 in level 2"),  # older values would reappear
+        (Drop((6,), "old"), "table [1-4] in level"),
+        (Drop((4, 1), "old"), "table 2 in level 1"),
+    ],
+    ids=str,
+)
 def test_refused(choice: Any, word: str) -> None:
     with pytest.raises(PolicyError, match=word) as caught:
         validate(TREE, choice)
@@ -112,15 +135,29 @@ def test_merge_everything() -> None:
 
 
 POLICIES: list[Policy] = [
-    Leveled(), Leveled(ratio=2, base_bytes=500, trigger_tables=1, levels=4), Leveled(base_bytes=1, levels=7),
-    Leveled(trigger_tables=2, levels=2), Tiered(), Tiered(trigger_runs=2), Tiered(3, 100, 3, 10), Fifo(),
-    Fifo(max_bytes=9000, ttl_seconds=300, trigger_tables=2), Fifo(max_bytes=1, trigger_tables=2)]
+    Leveled(),
+    Leveled(ratio=2, base_bytes=500, trigger_tables=1, levels=4),
+    Leveled(base_bytes=1, levels=7),
+    Leveled(trigger_tables=2, levels=2),
+    Tiered(),
+    Tiered(trigger_runs=2),
+    Tiered(3, 100, 3, 10),
+    Fifo(),
+    Fifo(max_bytes=9000, ttl_seconds=300, trigger_tables=2),
+    Fifo(max_bytes=1, trigger_tables=2),
+]
 
 
 @settings(max_examples=400, deadline=None)
-@given(seed=st.integers(0, 2**32), levels=st.integers(2, 7), policy=st.sampled_from(POLICIES),
-       slowdown=st.integers(2, 12))
-def test_every_choice_on_any_version_is_harmless(seed: int, levels: int, policy: Policy, slowdown: int) -> None:
+@given(
+    seed=st.integers(0, 2**32),
+    levels=st.integers(2, 7),
+    policy=st.sampled_from(POLICIES),
+    slowdown=st.integers(2, 12),
+)
+def test_every_choice_on_any_version_is_harmless(
+    seed: int, levels: int, policy: Policy, slowdown: int
+) -> None:
     v = random_version(random.Random(seed), levels)
     options = Options(slowdown_tables=slowdown)
     choice = policy.choose(v, options)
@@ -180,10 +217,23 @@ def test_which_policy_the_options_mean() -> None:
             policy_of(Options(compaction=stored))
 
 
-@pytest.mark.parametrize(("kind", "name", "value"), [
-    (Leveled, "ratio", 1), (Leveled, "base_bytes", 0), (Leveled, "levels", 8), (Leveled, "trigger_tables", 0),
-    (Tiered, "trigger_runs", 1), (Tiered, "min_merge", 1), (Tiered, "space_percent", 0), (Tiered, "trigger_runs", 2.5),
-    (Fifo, "max_bytes", 0), (Fifo, "ttl_seconds", 0), (Fifo, "trigger_tables", True), (Fifo, "max_bytes", None)])
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (Leveled, "ratio", 1),
+        (Leveled, "base_bytes", 0),
+        (Leveled, "levels", 8),
+        (Leveled, "trigger_tables", 0),
+        (Tiered, "trigger_runs", 1),
+        (Tiered, "min_merge", 1),
+        (Tiered, "space_percent", 0),
+        (Tiered, "trigger_runs", 2.5),
+        (Fifo, "max_bytes", 0),
+        (Fifo, "ttl_seconds", 0),
+        (Fifo, "trigger_tables", True),
+        (Fifo, "max_bytes", None),
+    ],
+)
 def test_parameters_are_checked(kind: Any, name: str, value: Any) -> None:
     with pytest.raises(OptionError, match=f"{kind.__name__}.{name}"):
         kind(**{name: value})

@@ -1,4 +1,5 @@
 """The example of docs/policies.md: run as it stands there, in the simulator."""
+
 from __future__ import annotations
 
 import pathlib
@@ -20,7 +21,7 @@ PAGE = pathlib.Path(__file__).parent.parent / "docs" / "policies.md"
 def policy(monkeypatch: pytest.MonkeyPatch) -> Policy:
     (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
     module = types.ModuleType("policy_example")
-    monkeypatch.setitem(sys.modules, module.__name__, module)      # dataclasses look their module up
+    monkeypatch.setitem(sys.modules, module.__name__, module)  # dataclasses look their module up
     exec(compile(example, str(PAGE), "exec"), vars(module))
     made = vars(module)["SingleRun"]()
     assert isinstance(made, Policy)

@@ -1,11 +1,13 @@
 """Fifo: keeps the newest `max_bytes` and forgets the rest, a table at a time. For caches and event logs.
 
-Whole tables are dropped, oldest first, so reading an old key may answer that it is absent: that is the meaning of this
-policy. Keys written in ascending order cost no merge at all (their tables move to level 1 as they are); otherwise
-neighbours of level 0 of similar size merge, to keep it below the tables at which writers are slowed.
+Whole tables are dropped, oldest first, so reading an old key may answer that it is absent: that is the
+meaning of this policy. Keys written in ascending order cost no merge at all (their tables move to level 1 as
+they are); otherwise neighbours of level 0 of similar size merge, to keep it below the tables at which writers
+are slowed.
 
 Time is measured against the newest table, not a clock: data expires as newer data is flushed. Pure.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -19,15 +21,19 @@ from lsm.tree.version import TableMeta, Version
 
 @dataclass(frozen=True)
 class Fifo:
-    """max_bytes: what all tables together may hold. ttl_seconds: tables this much older than the newest go too (None:
-    none does). trigger_tables: tables of level 0 at which they are moved down or merged."""
+    """max_bytes: what all tables together may hold. ttl_seconds: tables this much older than the newest go
+    too (None: none does). trigger_tables: tables of level 0 at which they are moved down or merged."""
 
     max_bytes: int = 1 * GIB
     ttl_seconds: int | None = None
     trigger_tables: int = 8
 
     def __post_init__(self) -> None:
-        for name, least, most in (("max_bytes", 1, 1 << 62), ("ttl_seconds", 1, 1 << 40), ("trigger_tables", 2, 1000)):
+        for name, least, most in (
+            ("max_bytes", 1, 1 << 62),
+            ("ttl_seconds", 1, 1 << 40),
+            ("trigger_tables", 2, 1000),
+        ):
             value = getattr(self, name)
             if value is None and name == "ttl_seconds":
                 continue
@@ -47,7 +53,8 @@ class Fifo:
         return self._merge_neighbours(version)
 
     def _merge_neighbours(self, version: Version) -> Choice:
-        """Similar sizes first; no more than a quarter of max_bytes in one, so that what is dropped stays a part."""
+        """Similar sizes first; no more than a quarter of max_bytes in one, so that what is dropped stays a
+        part."""
         tables = version.levels[0]
         window = similar_window([table.size for table in tables], 10, 2, self.max_bytes // 4)
         pairs = sorted(zip(tables, tables[1:], strict=False), key=lambda pair: pair[0].size + pair[1].size)
@@ -56,8 +63,10 @@ class Fifo:
         return next((choice for choice in choices if is_harmless(version, choice)), NOTHING)
 
     def _drop(self, version: Version) -> Drop | None:
-        by_age = sorted(((table, level) for level, tables in enumerate(version.levels) for table in tables),
-                        key=lambda placed: (placed[0].max_sequence, placed[0].number))
+        by_age = sorted(
+            ((table, level) for level, tables in enumerate(version.levels) for table in tables),
+            key=lambda placed: (placed[0].max_sequence, placed[0].number),
+        )
         total = version.total_bytes()
         deadline = -1
         if self.ttl_seconds is not None and by_age:
@@ -69,17 +78,21 @@ class Fifo:
             if table.number in gone or (total <= self.max_bytes and table.created >= deadline):
                 continue
             going = _with_all_it_hides(version, table, level)
-            if newest in going:                             # the newest table stays, however large
+            if newest in going:  # the newest table stays, however large
                 continue
-            reason = reason or (f"over {self.max_bytes} bytes" if total > self.max_bytes
-                                else f"older than {self.ttl_seconds} seconds")
+            reason = reason or (
+                f"over {self.max_bytes} bytes"
+                if total > self.max_bytes
+                else f"older than {self.ttl_seconds} seconds"
+            )
             total -= sum(other.size for number, other in going.items() if number not in gone)
             gone.update(going)
         return Drop(tuple(gone), reason) if gone else None
 
 
 def _with_all_it_hides(version: Version, table: TableMeta, level: int) -> dict[int, TableMeta]:
-    """The table and all older ones that would show older values of its keys, and of theirs, if it went alone."""
+    """The table and all older ones that would show older values of its keys, and of theirs, if it went
+    alone."""
     going = {table.number: table}
     queue = [(level, table)]
     while queue:
