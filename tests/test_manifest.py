@@ -25,10 +25,11 @@ from lsm.tree.manifest import (
     decode_current,
     encode,
     encode_current,
-    install,
     load,
     manifest_name,
     manifest_number,
+    prepare,
+    switch,
 )
 from lsm.tree.version import Version
 
@@ -41,9 +42,7 @@ SMALL = State(
     number=7,
     next_file=8,
     last_sequence=299,
-    oldest_log=6,
-    synced_sequence=250,
-    clean=True,
+    logs=(3, 6),
     options=Options(compression="none"),
     version=version([table(2, "b", "c")], [table(1, b"", b"\xff")], count=3),
 )
@@ -182,6 +181,12 @@ def test_every_value_is_checked_for_type_and_range(wrong: Any) -> None:
     )
 
 
+def test_a_name_that_occurs_twice_is_damage_whichever_is_right() -> None:
+    text = encode(SMALL).split(b"\n", 1)[1]
+    with pytest.raises(CorruptionError, match="twice"):
+        decode(signed(text.replace(b'{"database_id":', b'{"database_id":"","database_id":')), PATH)
+
+
 @pytest.mark.parametrize("path", [[], ["options"], ["levels", 0, 0]], ids=str)
 def test_names_must_be_exactly_those_of_the_version(path: list[Any]) -> None:
     for more in (True, False):
@@ -201,12 +206,12 @@ def test_names_must_be_exactly_those_of_the_version(path: list[Any]) -> None:
     "change",
     [
         {"next_file": 7},
-        {"oldest_log": 8},
+        {"logs": (8,)},
         {"last_sequence": 298},
-        {"synced_sequence": 300},
+        {"logs": (6, 3)},
         {"last_sequence": 1 << 56},
         {"database_id": b"short"},
-        {"clean": 1},
+        {"logs": (0,)},
         {"version": Version(((),) * 65)},
         {"version": Version(())},
         {"version": Version(((), (table(1, "a", "c"), table(2, "b", "d"))))},
@@ -218,45 +223,46 @@ def test_a_state_that_does_not_fit_together_is_never_written(change: dict[str, A
         encode(replace(SMALL, **change))
 
 
-def test_install_takes_its_steps_in_order() -> None:
+OLD = replace(SMALL, number=6, logs=(3,))
+
+
+def install(directory: MemoryDirectory, state: State) -> None:
+    prepare(directory, state)
+    switch(directory, state)
+
+
+def test_a_switch_takes_its_steps_in_order() -> None:
     directory = MemoryDirectory({"CURRENT.tmp": b"junk"})
     assert load(directory) is None
-    first = install(directory, replace(SMALL, number=0), 6)
-    assert first.number == 6 and load(directory) == first
+    install(directory, OLD)
+    assert load(directory) == OLD
     directory.steps.clear()
-    assert install(directory, SMALL, 7) == SMALL
-    assert directory.steps == [
-        "create MANIFEST-000007",
-        "sync",
-        "create CURRENT.tmp",
-        "rename CURRENT.tmp CURRENT",
-        "sync",
-        "unlink MANIFEST-000006",
-    ]
-    assert load(directory) == SMALL and directory.list() == ["CURRENT", "MANIFEST-000007"]
-    with pytest.raises(ValueError, match="new number"):
-        install(directory, SMALL, 7)
-    with pytest.raises(ValueError, match="next_file"):
-        install(directory, SMALL, 8)
+    prepare(directory, SMALL)
+    assert directory.steps == ["create MANIFEST-000007", "sync", "create CURRENT.tmp"]
+    assert load(directory) == OLD
+    directory.steps.clear()
+    switch(directory, SMALL)
+    assert directory.steps == ["rename CURRENT.tmp CURRENT", "sync"]
+    assert load(directory) == SMALL
+    assert directory.list() == ["CURRENT", "MANIFEST-000006", "MANIFEST-000007"]
 
 
-@pytest.mark.parametrize("fail_at", range(8))
-def test_an_install_cut_short_leaves_the_old_or_the_new_and_can_be_repeated(fail_at: int) -> None:
+@pytest.mark.parametrize("fail_at", range(6))
+def test_a_switch_cut_short_leaves_the_old_or_the_new(fail_at: int) -> None:
     start = MemoryDirectory()
-    old = install(start, replace(SMALL, clean=False), 6)
+    install(start, OLD)
     directory = MemoryDirectory(start.files, fail_at)
     try:
-        install(directory, SMALL, 7)
+        install(directory, SMALL)
     except StorageError:
-        assert fail_at < 6
+        assert fail_at < 5
     else:
-        assert fail_at >= 6
+        assert fail_at >= 5
     again = MemoryDirectory(directory.files)
-    found = load(again)
-    assert found == (SMALL if fail_at >= 4 else old)
-    if found == old:
-        assert install(again, SMALL, 7) == SMALL
-        assert again.list() == ["CURRENT", "MANIFEST-000007"]
+    assert load(again) == (SMALL if fail_at >= 4 else OLD)
+    following = replace(SMALL, number=8, next_file=9)
+    install(again, following)
+    assert load(again) == following
 
 
 @pytest.mark.parametrize(

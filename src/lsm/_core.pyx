@@ -1,12 +1,28 @@
 # cython: language_level=3
-from lsm.core.fault cimport Fault, fault_corrupt
-from lsm.core.coding cimport *
-from lsm.core.key cimport *
-from lsm.core.cursor cimport Cursor
-from lsm.core.env cimport Env, File
-def probe(bytes b):
-    cdef Input i = input_of(<const char*>b, len(b))
-    cdef uint64_t v = 0
-    if input_varint(&i, &v) != 0:
-        raise ValueError
-    return v, key_prefix(<const uint8_t*><const char*>b, len(b))
+"""The one extension module of lsm: the Python doors (binding/*.pxi) over the C parts (core/*.pxd), in layer order.
+
+An included file sees what the files before it define; it names what it takes from core/ itself or here.
+"""
+cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.exc cimport PyErr_CheckSignals
+from libc.errno cimport EDQUOT, ENOSPC
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+from posix.time cimport nanosleep, timespec
+
+include "binding/faults.pxi"
+include "binding/directory.pxi"
+include "binding/checksum.pxi"
+include "binding/cache.pxi"
+include "binding/table.pxi"
+include "binding/bytes.pxi"
+include "binding/memtable.pxi"
+include "binding/log.pxi"
+include "binding/view.pxi"
+include "binding/merge.pxi"
+include "binding/store.pxi"
+include "binding/batch.pxi"
+include "binding/scan.pxi"

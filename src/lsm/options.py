@@ -40,7 +40,7 @@ def available_compressions() -> frozenset[str]:
     try:
         from lsm import _core  # type: ignore[attr-defined, unused-ignore]
 
-        return frozenset(_core.compressions())
+        return frozenset(_core.compressions)
     except (ImportError, AttributeError):
         return frozenset({"none"})
 

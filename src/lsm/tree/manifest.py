@@ -1,22 +1,22 @@
 """The manifest: one file that says all there is to know of a database, its tables by level above all.
 
-The format, with a worked example in bytes, is docs/format-manifest.md; its constants are here. A manifest is
-written once and never changed: each new version writes MANIFEST-<n+1> whole, then CURRENT is switched to it.
+The format, with a worked example in bytes, is docs/format-manifest.md; its constants are here. A manifest is written
+once and never changed: each new version writes MANIFEST-<n+1> whole, then CURRENT is switched to it.
 
-Invariants: `decode` accepts only what `encode` made: anything else is a CorruptionError with the file and the
-offset, or a VersionError when a newer lsm made it. CURRENT names a manifest that is whole and durable,
-always: the steps of `install`, and why each stands where it does:
+Invariants: `decode` accepts only what `encode` made: anything else is a CorruptionError with the file and the offset,
+or a VersionError when a newer lsm made it. CURRENT names a manifest that is whole and durable, always: the steps of
+`prepare` and `switch`, and why each stands where it does:
 
 1. create MANIFEST-n, synced         its bytes are durable before anything refers to them
 2. sync the directory                so is its name; else CURRENT could outlive the file it names
 3. create CURRENT.tmp, synced        never write into CURRENT itself: a torn one names nothing
 4. rename it over CURRENT            the switch: readers and crashes see the old or the new, nothing between
-5. sync the directory                the switch is durable; only now may what the old version needed go
-6. unlink the old manifests          not synced: what a crash leaves, the next install removes
+5. sync the directory                the switch is durable; only now may what only the old version needed be removed
+
+`prepare` is 1 to 3: when it fails nothing has changed. `switch` is 4 and 5: when it fails either may be current.
 
 One thread at a time installs into a directory; `encode` and `decode` are pure.
 """
-
 from __future__ import annotations
 
 import json
@@ -45,10 +45,10 @@ HEX = re.compile(r"([0-9a-f]{2})*")
 class Directory(Protocol):
     """The directory of a database, as the storage layer gives it. May have a `path`, for messages."""
 
-    def create(self, name: str, data: bytes) -> None: ...  # a new file with these bytes, synced
+    def create(self, name: str, data: bytes) -> None: ...       # a new file with these bytes, synced
     def read(self, name: str) -> bytes: ...
-    def rename(self, old: str, new: str) -> None: ...  # replaces `new` atomically
-    def sync(self) -> None: ...  # makes names durable
+    def rename(self, old: str, new: str) -> None: ...           # replaces `new` atomically
+    def sync(self) -> None: ...                                 # makes names durable
     def unlink(self, name: str) -> None: ...
     def list(self) -> Iterable[str]: ...
 
@@ -57,13 +57,11 @@ class Directory(Protocol):
 class State:
     """What a manifest says. Sequences and numbers are counters that never go back."""
 
-    database_id: bytes  # 16 random bytes, for the life of the database; tables carry it too
-    number: int = 0  # this manifest's own (set by `install`)
-    next_file: int = 1  # above the number of every manifest, log and table ever made
-    last_sequence: int = 0  # the newest write in any table (and, after a clean close, in any log)
-    oldest_log: int = 0  # logs below this number hold nothing that is not in tables; 0: no log yet
-    synced_sequence: int = 0  # every write up to it was durable when this was written
-    clean: bool = False  # closed in order: the logs end whole
+    database_id: bytes                  # 16 random bytes, for the life of the database; tables carry it too
+    number: int = 0                     # this manifest's own (set by `install`)
+    next_file: int = 1                  # above the number of every manifest, log and table ever made
+    last_sequence: int = 0              # the newest write in any table (and, after a clean close, in any log)
+    logs: tuple[int, ...] = ()          # whose writes are not all in tables, oldest first; none after a clean close
     options: Options = field(default_factory=Options)
     version: Version = field(default_factory=Version.empty)
 
@@ -71,25 +69,17 @@ class State:
         """Raise ValueError when the parts do not fit together."""
         if type(self.database_id) is not bytes or len(self.database_id) != DATABASE_ID_BYTES:
             raise ValueError(f"database_id is not {DATABASE_ID_BYTES} bytes")
-        if type(self.clean) is not bool:
-            raise ValueError("clean is not true or false")
-        for name, most in (
-            ("number", None),
-            ("next_file", None),
-            ("oldest_log", None),
-            ("last_sequence", SEQUENCE_MAX),
-            ("synced_sequence", SEQUENCE_MAX),
-        ):
+        for name, most in (("number", None), ("next_file", None), ("last_sequence", SEQUENCE_MAX)):
             value = getattr(self, name)
             if type(value) is not int or not 0 <= value <= (most or (1 << 63) - 1):
                 raise ValueError(f"{name}={value!r} is out of range")
-        for name in ("number", "oldest_log"):
-            if getattr(self, name) >= self.next_file:
-                raise ValueError(f"{name}={getattr(self, name)} is not below next_file={self.next_file}")
-        if self.synced_sequence > self.last_sequence:
-            raise ValueError(
-                f"synced_sequence={self.synced_sequence} is above last_sequence={self.last_sequence}"
-            )
+        if self.number >= self.next_file:
+            raise ValueError(f"number={self.number} is not below next_file={self.next_file}")
+        if any(type(log) is not int or log < 1 for log in self.logs):
+            raise ValueError(f"logs={self.logs!r} are not numbers of files")
+        for older, newer in zip(self.logs, (*self.logs[1:], self.next_file), strict=True):
+            if older >= newer:
+                raise ValueError(f"logs={self.logs!r} do not ascend below next_file={self.next_file}")
         if len(self.version.levels) > LEVELS_MAX:
             raise ValueError(f"{len(self.version.levels)} levels; at most {LEVELS_MAX}")
         self.version.check()
@@ -97,13 +87,11 @@ class State:
             if table.number >= self.next_file:
                 raise ValueError(f"table {table.number} is not below next_file={self.next_file}")
             if table.max_sequence > self.last_sequence:
-                raise ValueError(
-                    f"table {table.number} has a sequence above last_sequence={self.last_sequence}"
-                )
+                raise ValueError(f"table {table.number} has a sequence above last_sequence={self.last_sequence}")
 
 
-PLAIN = tuple(f.name for f in fields(State) if f.name not in ("database_id", "options", "version"))
-BODY_KEYS = {*PLAIN, "database_id", "options", "levels"}
+PLAIN = tuple(f.name for f in fields(State) if f.name not in ("database_id", "logs", "options", "version"))
+BODY_KEYS = {*PLAIN, "database_id", "logs", "options", "levels"}
 TABLE_KEYS = {f.name for f in fields(TableMeta)}
 
 
@@ -112,8 +100,7 @@ def manifest_name(number: int) -> str:
 
 
 def manifest_number(name: str) -> int | None:
-    """The number in a manifest's name, None when it is another file. Names with needless zeros are other
-    files."""
+    """The number in a manifest's name, None when it is another file. Names with needless zeros are other files."""
     match = MANIFEST_NAME.fullmatch(name)
     return int(match[1]) if match and manifest_name(int(match[1])) == name else None
 
@@ -129,6 +116,7 @@ def encode(state: State) -> bytes:
     state.check()
     body: dict[str, Any] = {name: getattr(state, name) for name in PLAIN}
     body["database_id"] = state.database_id.hex()
+    body["logs"] = list(state.logs)
     body["options"] = state.options.to_json()
     body["levels"] = [[_plain_table(table) for table in level] for level in state.version.levels]
     text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
@@ -146,15 +134,12 @@ def decode(data: bytes, path: str) -> State:
     header = HEADER.match(data)
     if header is None:
         raise CorruptionError(path, 0, "this is not the header line of a manifest")
-    text = data[header.end() :]
-    if checksum(data[: header.start(2)] + text) != header[2]:
+    text = data[header.end():]
+    if checksum(data[:header.start(2)] + text) != header[2]:
         raise CorruptionError(path, header.start(2), "the checksum does not match the contents")
     if int(header[1]) > FORMAT_VERSION:
-        raise VersionError(
-            f"manifest format {int(header[1])} is newer than {FORMAT_VERSION}, the newest this lsm "
-            "reads: upgrade lsm; nothing was changed",
-            path,
-        )
+        raise VersionError(f"manifest format {int(header[1])} is newer than {FORMAT_VERSION}, the newest this lsm "
+                           "reads: upgrade lsm; nothing was changed", path)
     try:
         state = _state(json.loads(text.decode("ascii"), object_pairs_hook=_no_key_twice))
         state.check()
@@ -195,12 +180,8 @@ def _state(plain: Any) -> State:
     if not isinstance(body["options"], dict):
         raise ValueError("options is not an object")
     levels = tuple(tuple(map(_table, _list(level, "a level"))) for level in _list(body["levels"], "levels"))
-    return State(
-        database_id=_bytes(body["database_id"], "database_id"),
-        options=Options.from_json(body["options"]),
-        version=Version(levels),
-        **{name: body[name] for name in PLAIN},
-    )
+    return State(database_id=_bytes(body["database_id"], "database_id"), options=Options.from_json(body["options"]),
+                 logs=tuple(_list(body["logs"], "logs")), version=Version(levels), **{name: body[name] for name in PLAIN})
 
 
 def _table(plain: Any) -> TableMeta:
@@ -227,38 +208,29 @@ def _path(directory: Directory, name: str) -> str:
     return os.path.join(str(getattr(directory, "path", "")), name)
 
 
-def install(directory: Directory, state: State, number: int) -> State:
-    """Make `state` what the database is, as MANIFEST-<number>; answers the state with that number in it.
+def prepare(directory: Directory, state: State) -> None:
+    """Put `state` on disk as MANIFEST-<state.number>, ready to be switched to. When it raises, nothing has changed.
 
-    The tables it names must be durable already, names included. When it raises, either version may be
-    current: stop writing, and let the next open find out.
+    The tables and logs it names must be durable already, names included.
     """
-    state = replace(state, number=number)
-    data = encode(state)
-    names = set(directory.list())
-    name = manifest_name(number)
-    if name in names:  # left by an install that a crash cut short
-        if CURRENT in names and decode_current(directory.read(CURRENT), _path(directory, CURRENT)) == number:
-            raise ValueError(f"{name} is the current manifest: each install needs a new number")
-        directory.unlink(name)
-    if CURRENT_NEW in names:
+    if CURRENT_NEW in directory.list():
         directory.unlink(CURRENT_NEW)
-    directory.create(name, data)
+    directory.create(manifest_name(state.number), encode(state))
     directory.sync()
-    directory.create(CURRENT_NEW, encode_current(number))
+    directory.create(CURRENT_NEW, encode_current(state.number))
+
+
+def switch(directory: Directory, state: State) -> None:
+    """Make the prepared manifest the current one. When it raises, either version may be current: stop writing."""
     directory.rename(CURRENT_NEW, CURRENT)
     directory.sync()
-    for old in names:
-        if manifest_number(old) not in (None, number):
-            directory.unlink(old)
-    return state
 
 
 def load(directory: Directory) -> State | None:
     """The current state, or None when no database was ever installed here.
 
-    A new database must install its first manifest before it makes its first log: logs or tables without
-    CURRENT are taken for what they would then be, a database that lost it.
+    A new database must install its first manifest before it makes its first log: logs or tables without CURRENT are
+    taken for what they would then be, a database that lost it.
     """
     names = set(directory.list())
     path = _path(directory, CURRENT)
@@ -272,7 +244,5 @@ def load(directory: Directory) -> State | None:
         raise CorruptionError(path, 0, f"it names {name}, which is missing")
     state = decode(directory.read(name), _path(directory, name))
     if state.number != number:
-        raise CorruptionError(
-            _path(directory, name), 0, f"this is manifest {state.number} under another name"
-        )
+        raise CorruptionError(_path(directory, name), 0, f"this is manifest {state.number} under another name")
     return state
