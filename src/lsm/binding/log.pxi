@@ -22,7 +22,7 @@ cdef class LogWriter:
         self.name = f"{number:06d}.log"
         name = self.name.encode()
         cdef const char *c_name = name
-        log_header_encode(header, number, <const uint8_t *><const char *>database)
+        log_header_encode(header, number, _identity(database))
         with nogil:
             error = self.directory.env.open(self.directory.env, c_name, MODE_LOG, &self.file)
             if error == 0:
@@ -78,6 +78,12 @@ cdef class LogWriter:
         return 0
 
 
+cdef const uint8_t *_identity(bytes database) except NULL:
+    if len(database) != 16:
+        raise ValueError(f"a database id is 16 bytes, not {len(database)}")
+    return <const uint8_t *><const char *>database
+
+
 def replay_log(bytes data not None, str name not None, uint64_t number, bytes database not None, uint64_t sequence,
                Memtable into not None, str path not None):
     """Add every whole batch of a log to a memtable, in order.
@@ -89,6 +95,7 @@ def replay_log(bytes data not None, str name not None, uint64_t number, bytes da
     cdef LogReader reader
     cdef RecordHeader header
     cdef bytes c_name = name.encode()
+    cdef const uint8_t *identity = _identity(database)
     cdef int tail = TAIL_CLEAN
     cdef int status
     memset(&reader, 0, sizeof(reader))
@@ -98,7 +105,7 @@ def replay_log(bytes data not None, str name not None, uint64_t number, bytes da
     reader.name = c_name
     reader.sequence = sequence
     with nogil:
-        status = log_header_check(&reader, number, <const uint8_t *><const char *>database, &fault)
+        status = log_header_check(&reader, number, identity, &fault)
         while status == 0 and log_next(&reader, &header):
             status = _replay_record(&reader, &header, into.table, &fault)
         if status == 0:
@@ -126,6 +133,7 @@ def check_log(bytes data not None, str name not None, uint64_t number, bytes dat
     cdef LogReader reader
     cdef RecordHeader header
     cdef bytes c_name = name.encode()
+    cdef const uint8_t *identity = _identity(database)
     cdef uint64_t records = 0
     cdef int status
     memset(&reader, 0, sizeof(reader))
@@ -134,7 +142,7 @@ def check_log(bytes data not None, str name not None, uint64_t number, bytes dat
     reader.number = <uint32_t>number
     reader.name = c_name
     with nogil:
-        status = log_header_check(&reader, number, <const uint8_t *><const char *>database, &fault)
+        status = log_header_check(&reader, number, identity, &fault)
         while status == 0 and reader.at < reader.size:
             if records == 0 and record_open(reader.data + reader.at, reader.size - reader.at, reader.number, &header):
                 reader.sequence = header.sequence - 1       # a log begins where the one before it ended

@@ -1,6 +1,6 @@
 """Memtable: the Python owner of one core memtable. It lives as long as any view, scan or flush that refers to it.
 
-The store adds to the newest one; `put`, `get` and `entries` here are for tests and tools.
+The store adds to the newest one; `put`, `get` and `cursor` here are for tests and tools.
 """
 @cython.final
 cdef class Memtable:
@@ -50,28 +50,9 @@ cdef class Memtable:
         return (tag_sequence(entry.tag), tag_kind(entry.tag),
                 bytes_of(slice_of(entry_value(entry), entry.value_size)))
 
-    def entries_list(self, bint reverse=False):
-        """Every version as (key, sequence, kind, value), in internal order."""
-        cdef Fault fault
-        cdef Cursor *cursor = memtable_cursor(self.table)
-        if cursor == NULL:
-            raise MemoryError
-        rows = []
-        try:
-            if reverse:
-                cursor.last(cursor, &fault)
-            else:
-                cursor.first(cursor, &fault)
-            while cursor.valid:
-                rows.append((bytes_of(cursor.key), tag_sequence(cursor.tag), tag_kind(cursor.tag),
-                             bytes_of(cursor.value)))
-                if reverse:
-                    cursor.prev(cursor, &fault)
-                else:
-                    cursor.next(cursor, &fault)
-        finally:
-            cursor.close(cursor)
-        return rows
+    def cursor(self):
+        """A cursor over all versions of all keys."""
+        return EntryCursor.over(memtable_cursor(self.table), self, "")
 
     def check(self):
         """Raise AssertionError when an invariant of the skip list is broken."""

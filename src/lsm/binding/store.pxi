@@ -515,7 +515,7 @@ cdef class Store:
         self.view = view
         self.memtable = memtable
         self.logs = logs
-        self.log = logs[-1] if logs else None
+        self.log = logs[len(logs) - 1] if logs else None
 
     def _drop_view(self):
         """After closing: let go of memtables, tables and logs."""

@@ -19,7 +19,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from lsm.core.coding cimport get_fixed32, get_fixed64, put_fixed32, put_fixed64
-from lsm.core.crc32c cimport crc32c, crc32c_mask
+from lsm.core.crc32c cimport crc32c, crc_mask
 from lsm.core.env cimport File
 from lsm.core.fault cimport FAULT_UNSUPPORTED, Fault, fault, fault_corrupt
 from lsm.core.record cimport RECORD_ALIGNMENT, RECORD_HEADER_BYTES, RecordHeader, record_bytes, record_open
@@ -52,7 +52,7 @@ cdef inline void log_header_encode(uint8_t *to, uint64_t number, const uint8_t *
     put_fixed32(to + 8, LOG_VERSION)
     put_fixed64(to + 16, number)
     memcpy(to + 24, database, 16)
-    put_fixed32(to + 12, crc32c_mask(crc32c(0, to + 16, LOG_HEADER_BYTES - 16)))
+    put_fixed32(to + 12, crc_mask(crc32c(0, to + 16, LOG_HEADER_BYTES - 16)))
 
 
 cdef inline int log_header_check(LogReader *self, uint64_t number, const uint8_t *database, Fault *fault_) noexcept nogil:
@@ -62,7 +62,7 @@ cdef inline int log_header_check(LogReader *self, uint64_t number, const uint8_t
         return fault_corrupt(fault_, self.name, 0, b"not a log: its header is missing or damaged")
     if get_fixed32(data + 8) > LOG_VERSION:
         return fault(fault_, FAULT_UNSUPPORTED, self.name, 8, b"format version of the log is newer than this lsm reads")
-    if get_fixed32(data + 12) != crc32c_mask(crc32c(0, data + 16, LOG_HEADER_BYTES - 16)):
+    if get_fixed32(data + 12) != crc_mask(crc32c(0, data + 16, LOG_HEADER_BYTES - 16)):
         return fault_corrupt(fault_, self.name, 12, b"the checksum of the log's header is wrong")
     if get_fixed32(data + 8) != LOG_VERSION:
         return fault_corrupt(fault_, self.name, 8, b"the log's format version is wrong")

@@ -17,7 +17,7 @@ from libc.string cimport memcpy, memset
 
 from lsm.core.coding cimport (Input, Slice, get_fixed32, get_fixed64, input_byte, input_bytes, input_left, input_varint,
                               put_fixed32, put_fixed64, put_varint, varint_size)
-from lsm.core.crc32c cimport crc32c, crc32c_mask
+from lsm.core.crc32c cimport crc32c, crc_mask
 from lsm.core.key cimport KEY_BYTES_MAX, KIND_DELETE, KIND_PUT, VALUE_BYTES_MAX
 
 
@@ -98,7 +98,7 @@ cdef inline void record_seal(uint8_t *at, const RecordHeader *header, uint32_t l
     put_fixed64(at + 16, header.sequence)
     put_fixed64(at + 24, header.synced)
     put_fixed64(at + 32, header.time)
-    put_fixed32(at, crc32c_mask(crc32c(0, at + 4, total - 4)))
+    put_fixed32(at, crc_mask(crc32c(0, at + 4, total - 4)))
 
 
 cdef inline bint record_open(const uint8_t *at, size_t left, uint32_t log_number, RecordHeader *header) noexcept nogil:
@@ -116,4 +116,4 @@ cdef inline bint record_open(const uint8_t *at, size_t left, uint32_t log_number
     header.sequence = get_fixed64(at + 16)
     header.synced = get_fixed64(at + 24)
     header.time = get_fixed64(at + 32)
-    return get_fixed32(at) == crc32c_mask(crc32c(0, at + 4, total - 4))
+    return get_fixed32(at) == crc_mask(crc32c(0, at + 4, total - 4))

@@ -144,7 +144,7 @@ cdef inline Node *_find_node(const Skiplist *self, uint64_t prefix, const uint8_
 
 cdef inline uint32_t _first_not_below(const Node *node, uint64_t prefix) noexcept nogil:
     """The first index whose prefix is not below `prefix`: a binary search without branches."""
-    cdef const uint64_t *base = node.prefix
+    cdef const uint64_t *base = &node.prefix[0]
     cdef uint32_t left = node.count
     cdef uint32_t half
     cdef uint32_t low = 0

@@ -59,8 +59,7 @@ def verify(tree: Tree, store: _core.Store) -> Report:
         logs = tuple((log, log.size) for log in tree.logs)
         report.note(lambda: _verify_manifest(tree, state))
     for meta in state.version.tables():
-        report.note(lambda meta=meta: tables[meta.number].verify(meta.crc))     # type: ignore[misc]
-    sequence = state.last_sequence
+        report.note(lambda meta=meta: _verify_table(tables[meta.number], meta))     # type: ignore[misc]
     for log, size in logs:
         report.note(lambda log=log, size=size: _verify_log(tree, log, size))     # type: ignore[misc]
     return report
@@ -76,6 +75,11 @@ def _verify_manifest(tree: Tree, state: manifest.State) -> tuple[int, int]:
     return 0, tree.directory.size(name)
 
 
+def _verify_table(table: _core.Table, meta: TableMeta) -> tuple[int, int]:
+    size, blocks, _ = table.verify(meta.crc)
+    return blocks, size
+
+
 def _verify_log(tree: Tree, log: _core.LogWriter, size: int) -> tuple[int, int]:
     """Every record that had been written when the check began must be whole."""
     data = tree.directory.read(log.name, limit=recovery.LOG_BYTES_MAX)[:size]
@@ -87,11 +91,11 @@ def stats(tree: Tree, store: _core.Store, shaker: Shaker | None) -> Stats:
     with tree.lock:
         version, tables, counters = tree.version, dict(tree.tables), tree.counters
         memtables = (tree.memtable, *(one.memtable for one in tree.sealed))
-    live = list(tables.values())
+    live = [table.counters for table in tables.values()]
     counted = store._counters
 
     def over_all(name: str) -> int:
-        return getattr(counters, name) + sum(getattr(table, name) for table in live)    # type: ignore[no-any-return]
+        return getattr(counters, name) + sum(table[name] for table in live)     # type: ignore[no-any-return]
 
     return Stats(
         levels=tuple(_level(level, metas, tables) for level, metas in enumerate(version.levels)),
@@ -103,7 +107,7 @@ def stats(tree: Tree, store: _core.Store, shaker: Shaker | None) -> Stats:
         compactions=counters.compactions, bytes_compacted_in=counters.bytes_compacted_in,
         bytes_compacted_out=counters.bytes_compacted_out, cache_hits=tree.cache.hits, cache_misses=tree.cache.misses,
         cache_used=tree.cache.used, cache_capacity=tree.cache.capacity, filter_probes=over_all("filter_probes"),
-        filter_negatives=over_all("filter_negatives"), filter_false_positives=over_all("filter_false_positives"),
+        filter_negatives=over_all("filter_negatives"), filter_false_positives=over_all("false_positives"),
         block_reads=over_all("block_reads"), stalls=shaker.stalls if shaker else 0,
         stall_seconds=shaker.stall_seconds if shaker else 0.0,
         longest_stall_seconds=shaker.longest_stall_seconds if shaker else 0.0,

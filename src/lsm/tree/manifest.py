@@ -77,9 +77,9 @@ class State:
             raise ValueError(f"number={self.number} is not below next_file={self.next_file}")
         if any(type(log) is not int or log < 1 for log in self.logs):
             raise ValueError(f"logs={self.logs!r} are not numbers of files")
-        for older, newer in zip(self.logs, (*self.logs[1:], self.next_file), strict=True):
-            if older >= newer:
-                raise ValueError(f"logs={self.logs!r} do not ascend below next_file={self.next_file}")
+        ascending = (*self.logs, self.next_file)
+        if any(older >= newer for older, newer in zip(ascending, ascending[1:], strict=False)):
+            raise ValueError(f"logs={self.logs!r} do not ascend below next_file={self.next_file}")
         if len(self.version.levels) > LEVELS_MAX:
             raise ValueError(f"{len(self.version.levels)} levels; at most {LEVELS_MAX}")
         self.version.check()

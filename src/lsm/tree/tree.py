@@ -52,7 +52,7 @@ class Counters:
     bytes_compacted_out: int = 0
     filter_probes: int = 0              # of tables that are gone
     filter_negatives: int = 0
-    filter_false_positives: int = 0
+    false_positives: int = 0
     block_reads: int = 0
 
 
@@ -162,8 +162,9 @@ class Tree:
         return {number: self.tables[number] for number in removed if number not in added}
 
     def _retire(self, table: _core.Table) -> None:
-        for name in ("filter_probes", "filter_negatives", "filter_false_positives", "block_reads"):
-            setattr(self.counters, name, getattr(self.counters, name) + getattr(table, name))
+        counted = table.counters
+        for name in ("filter_probes", "filter_negatives", "false_positives", "block_reads"):
+            setattr(self.counters, name, getattr(self.counters, name) + counted[name])
         table.obsolete = True
 
     def _write_manifest(self, state: manifest.State) -> None:
