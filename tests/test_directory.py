@@ -1,5 +1,6 @@
 """The real storage layer, through its Python door: names, whole files, logs both ways, locks, and what it refuses."""
 import errno
+import gc
 import os
 import resource
 import signal
@@ -238,6 +239,22 @@ def test_a_log_may_be_cut_and_continued(directory):
     assert prefix(directory, "l", 120_001) == (b"a" * 50_001 + b"b" * 70_000, True)
     with pytest.raises(ValueError):
         log.truncate(120_002)
+
+
+@pytest.mark.parametrize("make", [lambda path: _core.Directory(path), lambda path: _core.SimulatedDirectory()])
+def test_a_log_and_its_directory_in_a_cycle(tmp_path, make):
+    """The collector must not free the directory before the log's file is closed."""
+    class Holder:
+        pass
+
+    for i in range(20):
+        holder = Holder()
+        holder.directory = make(tmp_path)
+        holder.log = holder.directory.create_log(f"{i}")
+        holder.log.append(b"x")
+        holder.self = holder
+        del holder
+        gc.collect()
 
 
 def test_one_log_synced_while_written(directory):
