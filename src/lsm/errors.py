@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = [
     "BusyError", "ClosedError", "CorruptionError", "Error", "ForkedError", "LockedError", "NotADatabaseError",
-    "OptionError", "OptionNameError", "ReadOnlyError", "StorageError", "UnsupportedError", "VersionError",
+    "OptionError", "OptionNameError", "PolicyError", "ReadOnlyError", "StorageError", "UnsupportedError", "VersionError",
 ]
 
 
@@ -171,6 +171,22 @@ class OptionNameError(Error, TypeError):
     def __str__(self) -> str:
         advice = f"did you mean {self.nearest!r}?" if self.nearest else "lsm.Options lists them all"
         return f"there is no option {self.name!r}: {advice}"
+
+
+class PolicyError(Error, ValueError):
+    """A compaction policy asked for what would lose, resurrect or reorder writes; nothing of it was done.
+
+    Mend the policy (docs/policies.md), or open the database with a built-in one. `choice` is what it asked for,
+    `reason` why it was refused.
+    """
+
+    def __init__(self, choice: object, reason: str) -> None:
+        self.choice = choice
+        self.reason = reason
+        super().__init__(choice, reason)
+
+    def __str__(self) -> str:
+        return f"the compaction policy chose {self.choice!r}, which is refused: {self.reason}"
 
 
 class BusyError(Error):

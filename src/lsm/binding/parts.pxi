@@ -1,0 +1,133 @@
+# Doors to single parts of the core, for their tests: hash and filter, one data block. The engine does not use them.
+from lsm.core.block cimport BlockEntry, BlockView, block_get, block_view
+from lsm.core.block_builder cimport (BlockBuilder, block_builder_add, block_builder_finish, block_builder_free,
+                                     block_builder_init)
+from lsm.core.block_cursor cimport BlockCursor, block_cursor_free, block_cursor_init, block_cursor_open
+from lsm.core.bloom cimport (BLOOM_LINE_BYTES, Bloom, BloomBuilder, bloom_builder_add, bloom_builder_fill,
+                             bloom_builder_free, bloom_builder_init, bloom_line_count, bloom_may_contain,
+                             bloom_probes)
+
+
+def _hash64(bytes key not None):
+    return hash64(<const uint8_t *><const char *>key, <size_t>len(key))
+
+
+def _bloom_build(keys, int bits_per_key):
+    """(lines, probes) of a filter over `keys`."""
+    cdef BloomBuilder builder
+    cdef uint64_t lines
+    cdef bytes built
+    bloom_builder_init(&builder)
+    for key in keys:
+        if bloom_builder_add(&builder, _hash64(key)) != 0:
+            raise MemoryError
+    lines = bloom_line_count(builder.count, bits_per_key, <uint64_t>1 << 28)
+    built = bytes(lines * BLOOM_LINE_BYTES)
+    bloom_builder_fill(&builder, <uint8_t *><char *>built, lines, bloom_probes(bits_per_key))
+    bloom_builder_free(&builder)
+    return built, bloom_probes(bits_per_key)
+
+
+def _bloom_may_contain(bytes lines not None, int probes, bytes key not None):
+    cdef Bloom filter
+    filter.lines = <const uint8_t *><const char *>lines
+    filter.line_count = <uint64_t>len(lines) // BLOOM_LINE_BYTES
+    filter.probes = probes
+    return bool(bloom_may_contain(&filter, _hash64(key)))
+
+
+def _block_build(entries, int restart_interval=16):
+    """The contents of a data block of (key, sequence, kind, value), in the order given, checked by nobody."""
+    cdef BlockBuilder builder
+    cdef Slice contents
+    block_builder_init(&builder, restart_interval)
+    try:
+        for key, sequence, kind, value in entries:
+            if block_builder_add(&builder, slice_of_bytes(key), tag_of(sequence, kind), slice_of_bytes(value)) != 0:
+                raise MemoryError
+        if block_builder_finish(&builder, &contents) != 0:
+            raise MemoryError
+        return bytes_of_slice(contents)
+    finally:
+        block_builder_free(&builder)
+
+
+def _block_get(bytes contents not None, bytes key not None, sequence=None):
+    """(sequence, kind, value) or None, and whether the answer is certain."""
+    cdef BlockView view
+    cdef BlockEntry entry
+    cdef Fault fault
+    cdef bint found = False, past = False
+    if (block_view(&view, slice_of_bytes(contents), b"block", 0, &fault) != 0
+            or block_get(&view, slice_of_bytes(key), seek_tag(sequence_of(sequence)), &found, &past, &entry,
+                         &fault) != 0):
+        raise_fault(&fault, "")
+    if not found:
+        return None, bool(past)
+    return (tag_sequence(entry.tag), tag_kind(entry.tag), bytes_of_slice(entry.value)), bool(past)
+
+
+cdef void _free_block_cursor(c_cursor *cursor) noexcept nogil:
+    block_cursor_free(<BlockCursor *>cursor)
+    free(cursor)
+
+
+def _block_cursor(bytes contents not None):
+    cdef BlockCursor *block = <BlockCursor *>calloc(1, sizeof(BlockCursor))
+    cdef Fault fault
+    cdef EntryCursor cursor
+    if block == NULL:
+        raise MemoryError
+    block_cursor_init(block)
+    block.cursor.close = _free_block_cursor
+    cursor = EntryCursor.over(&block.cursor, contents, "")
+    if block_cursor_open(block, slice_of_bytes(contents), b"block", 0, &fault) != 0:
+        raise_fault(&fault, "")
+    return cursor
+
+
+def _count_fork():
+    """What happens to `fork_generation` in the child of a fork."""
+    global fork_generation
+    fork_generation += 1
+
+
+def _bench_get(Table table not None, list keys not None):
+    """Nanoseconds a table_get of each key from C, all blocks cached; and how many were found."""
+    cdef TableAnswer answer
+    cdef Fault fault
+    cdef size_t count = <size_t>len(keys)
+    cdef size_t i
+    cdef uint64_t found = 0
+    cdef double start
+    cdef Slice *wanted = <Slice *>calloc(count, sizeof(Slice))
+    for i in range(count):
+        wanted[i] = slice_of_bytes(keys[i])
+    import time
+    start = time.perf_counter()
+    for i in range(count):
+        answer.state = TABLE_ABSENT
+        table_get(table.table, wanted[i], hash64(wanted[i].data, wanted[i].size), sequence_max(), True, &answer,
+                  &fault)
+        if answer.state != TABLE_ABSENT:
+            found += 1
+            block_release(answer.block)
+    start = time.perf_counter() - start
+    free(wanted)
+    return start * 1e9 / count, found
+
+
+def _bench_scan(Table table not None, bint scan, bint reverse=False):
+    """Nanoseconds an entry of walking the whole table from C; and how many there were."""
+    cdef c_cursor *cursor = table_cursor_open(table.table, scan)
+    cdef Fault fault
+    cdef uint64_t found = 0
+    import time
+    start = time.perf_counter()
+    (cursor.last if reverse else cursor.first)(cursor, &fault)
+    while cursor.valid:
+        found += 1
+        (cursor.prev if reverse else cursor.next)(cursor, &fault)
+    start = time.perf_counter() - start
+    cursor.close(cursor)
+    return start * 1e9 / found, found

@@ -1,0 +1,364 @@
+# Table and TableWriter: the Python doors to table files. A version of the tree holds Tables; C code takes `.table`.
+#
+# A Table keeps its Directory and its BlockCache alive. Set `obsolete` when no later version needs the file: the last
+# holder to let go removes it. Threads: a Table may be shared; a TableWriter and an EntryCursor have one user at a
+# time.
+cimport cython
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from lsm.core.bloom cimport hash64
+from lsm.core.cached_block cimport block_release
+from lsm.core.coding cimport Slice, slice_of
+from lsm.core.compress cimport COMPRESSION_LZ4, COMPRESSION_NONE, COMPRESSION_ZSTD, compression_built
+from lsm.core.cursor cimport Cursor as c_cursor
+from lsm.core.env cimport Env
+from lsm.core.key cimport seek_tag, sequence_max, tag_kind, tag_of, tag_sequence
+from lsm.core.table cimport Table as CTable, TABLE_ABSENT, TABLE_WOULD_READ, TableAnswer, TableExpected, table_get
+from lsm.core.table_builder cimport (
+    TableBuilder, TableOptions, TableSummary, table_builder_add, table_builder_finish, table_builder_free,
+    table_builder_open, table_builder_size, table_options_default,
+)
+from lsm.core.table_cursor cimport table_cursor_open
+from lsm.core.table_format cimport TableProperties
+from lsm.core.table_index cimport table_index_bytes
+from lsm.core.table_open cimport table_close, table_open
+from lsm.core.table_verify cimport TableVerified, table_verify
+
+# Counts the forks this process is the child of. What was opened before belongs to the parent: not closed, not removed.
+cdef unsigned long fork_generation = 0
+
+cdef dict _COMPRESSION_IDS = {"none": COMPRESSION_NONE, "lz4": COMPRESSION_LZ4, "zstd": COMPRESSION_ZSTD}
+compressions = tuple(name for name, number in _COMPRESSION_IDS.items() if compression_built(number))
+
+
+cdef inline Slice slice_of_bytes(bytes data):
+    return slice_of(<const char *>data, <size_t>len(data))
+
+
+cdef inline bytes bytes_of_slice(Slice data):
+    return (<const char *>data.data)[:data.size] if data.size > 0 else b""
+
+
+cdef uint64_t sequence_of(sequence) except? 0:
+    if sequence is None:
+        return sequence_max()
+    if not 0 <= sequence <= sequence_max():
+        raise ValueError(f"a sequence number is 0 to 2**56-1, not {sequence}")
+    return sequence
+
+
+cdef dict facts_of_properties(const TableProperties *properties):
+    return {
+        "number": properties.number, "entries": properties.entries, "tombstones": properties.tombstones,
+        "key_bytes": properties.key_bytes, "value_bytes": properties.value_bytes,
+        "data_bytes": properties.data_bytes, "blocks": properties.blocks,
+        "min_sequence": properties.min_sequence, "max_sequence": properties.max_sequence,
+        "created": properties.created,
+        "database_id": (<const char *>properties.database_id)[:sizeof(properties.database_id)],
+        "smallest": bytes_of_slice(properties.smallest), "largest": bytes_of_slice(properties.largest),
+    }
+
+
+cdef dict facts_of_summary(const TableSummary *summary):
+    """What the manifest keeps of a new table."""
+    facts = facts_of_properties(&summary.properties)
+    facts["size"] = summary.file_size
+    facts["crc"] = summary.crc
+    return facts
+
+
+cdef int fill_table_options(TableOptions *options, block_bytes, restart_interval, bits_per_key, compression,
+                            number, bytes database_id, created) except -1:
+    table_options_default(options)
+    if compression not in _COMPRESSION_IDS:
+        raise ValueError(f"compression is one of {', '.join(_COMPRESSION_IDS)}, not {compression!r}")
+    if len(database_id) != sizeof(options.database_id):
+        raise ValueError("a database id is 16 bytes")
+    options.block_bytes = block_bytes
+    options.restart_interval = restart_interval
+    options.bits_per_key = bits_per_key
+    options.compression = _COMPRESSION_IDS[compression]
+    options.number = number
+    options.created = created
+    memcpy(options.database_id, <const char *>database_id, sizeof(options.database_id))
+    return 0
+
+
+@cython.final
+@cython.no_gc_clear         # __dealloc__ needs the Directory and the BlockCache
+cdef class Table:
+    """Table(directory, name, cache, *, size=0, number=0, database_id=None): a table file opened for reading.
+
+    What is given of size, number and database_id must be true of the file.
+    """
+    cdef CTable *table
+    cdef readonly Directory directory
+    cdef readonly BlockCache cache
+    cdef public bint obsolete
+    cdef unsigned long generation
+    cdef object __weakref__
+
+    def __cinit__(self, Directory directory not None, str name not None, BlockCache cache not None, *, size=0,
+                  number=0, bytes database_id=None):
+        cdef Env *env = directory.opened()
+        cdef bytes encoded = _file_name(name)
+        cdef const char *text = encoded
+        cdef TableExpected expected
+        cdef Fault fault
+        cdef int answer
+        self.directory = directory
+        self.cache = cache
+        self.generation = fork_generation
+        expected.file_size = size
+        expected.number = number
+        expected.database_id = NULL
+        if database_id is not None:
+            if len(database_id) != 16:
+                raise ValueError("a database id is 16 bytes")
+            expected.database_id = <const uint8_t *><const char *>database_id
+        with nogil:
+            answer = table_open(env, text, &expected, cache.cache, &self.table, &fault)
+        if answer != 0:
+            raise_fault(&fault, directory.path)
+
+    def __dealloc__(self):
+        cdef Env *env
+        cdef CTable *table = self.table
+        cdef char name[64]
+        if table == NULL or self.generation != fork_generation:
+            return
+        env = table.env
+        memcpy(name, table.name, sizeof(name))
+        with nogil:
+            table_close(table)
+            if self.obsolete:
+                env.unlink(env, name)       # left behind, it is found and removed when the database opens next
+
+    def __repr__(self):
+        return f"Table({self.name!r}: {self.entries} entries, {self.size} bytes)"
+
+    @property
+    def name(self):
+        return _os.fsdecode(<bytes>self.table.name)
+
+    @property
+    def number(self):
+        return self.table.properties.number
+
+    @property
+    def size(self):
+        """Bytes of the file."""
+        return self.table.file_size
+
+    @property
+    def entries(self):
+        return self.table.properties.entries
+
+    @property
+    def tombstones(self):
+        return self.table.properties.tombstones
+
+    @property
+    def smallest(self):
+        return bytes_of_slice(self.table.properties.smallest)
+
+    @property
+    def largest(self):
+        return bytes_of_slice(self.table.properties.largest)
+
+    @property
+    def properties(self):
+        """Everything the file says of itself, as a dict."""
+        return facts_of_properties(&self.table.properties)
+
+    @property
+    def index_bytes(self):
+        """Memory the index takes."""
+        return table_index_bytes(&self.table.index)
+
+    @property
+    def filter_bytes(self):
+        """Memory the filter takes."""
+        return self.table.filter.line_count * 64
+
+    @property
+    def counters(self):
+        """Filter probes, filter negatives, false positives, blocks read, bytes read; since the table was opened."""
+        return self.table.counters
+
+    def get(self, bytes key not None, sequence=None):
+        """(sequence, kind, value) of the newest entry of `key` at or below `sequence`, or None."""
+        cdef Slice wanted = slice_of_bytes(key)
+        cdef uint64_t at_most = sequence_of(sequence)
+        cdef uint64_t hash = hash64(wanted.data, wanted.size)
+        cdef TableAnswer answer
+        cdef Fault fault
+        cdef int failed = table_get(self.table, wanted, hash, at_most, False, &answer, &fault)
+        if failed == 0 and answer.state == TABLE_WOULD_READ:
+            with nogil:
+                failed = table_get(self.table, wanted, hash, at_most, True, &answer, &fault)
+        if failed != 0:
+            raise_fault(&fault, self.directory.path)
+        if answer.state == TABLE_ABSENT:
+            return None
+        try:
+            return tag_sequence(answer.tag), tag_kind(answer.tag), bytes_of_slice(answer.value)
+        finally:
+            block_release(answer.block)
+
+    def cursor(self, bint scan=False):
+        """A cursor over all versions of all keys; `scan`: reads ahead and leaves the cache alone."""
+        return EntryCursor.over(table_cursor_open(self.table, scan), self, self.directory.path)
+
+    def entries_list(self, bint reverse=False, bint scan=False):
+        """All (key, sequence, kind, value), as a list."""
+        cursor = self.cursor(scan)
+        entry, found = cursor.last() if reverse else cursor.first(), []
+        while entry is not None:
+            found.append(entry)
+            entry = cursor.prev() if reverse else cursor.next()
+        return found
+
+    def verify(self, crc=None):
+        """Read and check every byte; `crc` is the whole file's as the manifest has it. (bytes, blocks, entries)."""
+        cdef bint has_crc = crc is not None
+        cdef uint32_t expected = crc if has_crc else 0
+        cdef TableVerified verified
+        cdef Fault fault
+        cdef int answer
+        with nogil:
+            answer = table_verify(self.table, has_crc, expected, &verified, &fault)
+        if answer != 0:
+            raise_fault(&fault, self.directory.path)
+        return verified.bytes, verified.blocks, verified.entries
+
+
+@cython.final
+cdef class EntryCursor:
+    """A cursor over raw entries, deletions and old versions too. Every step answers (key, sequence, kind, value) or
+    None. The engine walks in C; this door is for tests and tools."""
+    cdef c_cursor *cursor
+    cdef object owner       # keeps the source alive
+    cdef object path
+
+    @staticmethod
+    cdef EntryCursor over(c_cursor *cursor, owner, path):
+        cdef EntryCursor self = EntryCursor.__new__(EntryCursor)
+        if cursor == NULL:
+            raise MemoryError("no memory for a cursor")
+        self.cursor = cursor
+        self.owner = owner
+        self.path = path
+        return self
+
+    def __dealloc__(self):
+        if self.cursor != NULL:
+            self.cursor.close(self.cursor)
+
+    cdef entry(self, int answer, Fault *fault):
+        cdef c_cursor *at = self.cursor
+        if answer != 0:
+            raise_fault(fault, self.path)
+        if not at.valid:
+            return None
+        return bytes_of_slice(at.key), tag_sequence(at.tag), tag_kind(at.tag), bytes_of_slice(at.value)
+
+    def first(self):
+        cdef Fault fault
+        return self.entry(self.cursor.first(self.cursor, &fault), &fault)
+
+    def last(self):
+        cdef Fault fault
+        return self.entry(self.cursor.last(self.cursor, &fault), &fault)
+
+    def next(self):
+        cdef Fault fault
+        return self.entry(self.cursor.next(self.cursor, &fault) if self.cursor.valid else 0, &fault)
+
+    def prev(self):
+        cdef Fault fault
+        return self.entry(self.cursor.prev(self.cursor, &fault) if self.cursor.valid else 0, &fault)
+
+    def seek(self, bytes key not None, sequence=None):
+        cdef Fault fault
+        cdef uint64_t tag = seek_tag(sequence_of(sequence))
+        return self.entry(self.cursor.seek(self.cursor, slice_of_bytes(key), tag, &fault), &fault)
+
+    def seek_before(self, bytes key not None, sequence=None):
+        cdef Fault fault
+        cdef uint64_t tag = seek_tag(sequence_of(sequence))
+        return self.entry(self.cursor.seek_before(self.cursor, slice_of_bytes(key), tag, &fault), &fault)
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class TableWriter:
+    """TableWriter(directory, name, *, ...): write a table file entry by entry. Unfinished, it leaves no file behind."""
+    cdef TableBuilder builder
+    cdef bint open
+    cdef readonly Directory directory
+    cdef unsigned long generation
+
+    def __cinit__(self, Directory directory not None, str name not None, *, block_bytes=4096, restart_interval=16,
+                  bits_per_key=10, compression="none", number=0, bytes database_id=b"\0" * 16, created=0):
+        cdef Env *env = directory.opened()
+        cdef bytes encoded = _file_name(name)
+        cdef const char *text = encoded
+        cdef TableOptions options
+        cdef Fault fault
+        cdef int answer
+        fill_table_options(&options, block_bytes, restart_interval, bits_per_key, compression, number, database_id,
+                           created)
+        self.directory = directory
+        self.generation = fork_generation
+        self.open = True
+        with nogil:
+            answer = table_builder_open(&self.builder, env, text, &options, &fault)
+        if answer != 0:
+            raise_fault(&fault, directory.path)
+
+    def __dealloc__(self):
+        if self.open and self.generation == fork_generation:
+            table_builder_free(&self.builder)
+
+    cdef int check(self, int answer, Fault *fault) except -1:
+        """A writer that failed once is over."""
+        if answer == 0:
+            return 0
+        self.open = False
+        table_builder_free(&self.builder)
+        return raise_fault(fault, self.directory.path)
+
+    cdef int ready(self) except -1:
+        if not self.open or self.generation != fork_generation:
+            raise ClosedError("the table writer is finished or failed: make another")
+        return 0
+
+    def add(self, bytes key not None, sequence, int kind, bytes value not None):
+        """The next entry: after the one before by key, or of the same key and older."""
+        cdef Fault fault
+        cdef uint64_t tag = tag_of(sequence_of(sequence), kind & 0xFF)
+        self.ready()
+        self.check(table_builder_add(&self.builder, slice_of_bytes(key), tag, slice_of_bytes(value), &fault), &fault)
+
+    @property
+    def size(self):
+        """About the size of the file if finished now."""
+        self.ready()
+        return table_builder_size(&self.builder)
+
+    def finish(self):
+        """Complete and sync the file; a dict of what the manifest keeps of it. Sync the directory next."""
+        cdef TableSummary summary
+        cdef Fault fault
+        cdef int answer
+        self.ready()
+        self.open = False               # whatever another thread asks meanwhile
+        with nogil:
+            answer = table_builder_finish(&self.builder, &summary, &fault)
+        try:
+            return facts_of_summary(&summary) if answer == 0 else raise_fault(&fault, self.directory.path)
+        finally:
+            table_builder_free(&self.builder)

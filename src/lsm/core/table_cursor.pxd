@@ -1,0 +1,205 @@
+# cython: language_level=3
+"""TableCursor: a Cursor over a whole table: the index chooses the block, a BlockCursor walks in it.
+
+Two ways to come by blocks. A reader's cursor takes them through the cache and holds the one it stands in. A scan
+cursor (compaction, verify) leaves the cache alone: it reads spans of TABLE_SPAN_BYTES with one pread, ahead of the
+direction it walks in, and checks and opens blocks out of the span.
+
+The BlockCursor is the first member and its Cursor the public one, with the functions below; so a step within a block
+costs no copy. Owner: made by `table_cursor_open`, freed by its `close`; the Table outlives it. One thread at a time.
+"""
+from libc.stdint cimport uint64_t
+from libc.stdlib cimport calloc, free
+
+from lsm.core.block_cursor cimport (BlockCursor, block_cursor_first, block_cursor_free, block_cursor_init,
+                                    block_cursor_last, block_cursor_next, block_cursor_open, block_cursor_prev,
+                                    block_cursor_seek)
+from lsm.core.block_format cimport SealedBlock, sealed_block, sealed_open
+from lsm.core.buffer cimport Buffer, buffer_free, buffer_reserve
+from lsm.core.cached_block cimport Block, block_data, block_release
+from lsm.core.coding cimport Slice, slice_of
+from lsm.core.compress cimport COMPRESSION_NONE
+from lsm.core.cursor cimport Cursor
+from lsm.core.fault cimport Fault, fault_memory
+from lsm.core.table cimport Table, count_more, table_block, table_system
+from lsm.core.table_index cimport table_index_block_size, table_index_find
+
+
+cdef enum:
+    TABLE_SPAN_BYTES = 262144
+
+
+cdef struct TableCursor:
+    BlockCursor block
+    Table *table
+    size_t index            # of the block stood in
+    bint scan
+    bint backward           # which way the next span extends
+    Block *held             # reader: the block stood in
+    Buffer span             # scan: blocks as stored, span_first .. span_end
+    size_t span_first
+    size_t span_end
+    Buffer opened           # scan: contents of the block stood in, if it was compressed
+
+
+cdef inline Cursor *table_cursor_open(Table *table, bint scan) noexcept nogil:
+    """A cursor that stands nowhere; NULL when there is no memory."""
+    cdef TableCursor *self = <TableCursor *>calloc(1, sizeof(TableCursor))
+    if self == NULL:
+        return NULL
+    block_cursor_init(&self.block)
+    self.table = table
+    self.scan = scan
+    self.block.cursor.source = self
+    self.block.cursor.seek = table_cursor_seek
+    self.block.cursor.seek_before = table_cursor_seek_before
+    self.block.cursor.first = table_cursor_first
+    self.block.cursor.last = table_cursor_last
+    self.block.cursor.next = table_cursor_next
+    self.block.cursor.prev = table_cursor_prev
+    self.block.cursor.close = table_cursor_close
+    return &self.block.cursor
+
+
+cdef inline void table_cursor_close(Cursor *cursor) noexcept nogil:
+    cdef TableCursor *self = <TableCursor *>cursor
+    block_release(self.held)
+    buffer_free(&self.span)
+    buffer_free(&self.opened)
+    block_cursor_free(&self.block)
+    free(self)
+
+
+cdef inline int _span_read(TableCursor *self, size_t index, Fault *fault) noexcept nogil:
+    """Read a span of whole blocks that begins, or ends when walking backward, with block `index`."""
+    cdef Table *table = self.table
+    cdef const uint64_t *at = table.index.block_at
+    cdef size_t first = index
+    cdef size_t end = index + 1
+    cdef size_t size
+    cdef int error
+    if self.backward:
+        while first > 0 and at[end] - at[first - 1] <= TABLE_SPAN_BYTES:
+            first -= 1
+    else:
+        while end < table.index.count and at[end + 1] - at[first] <= TABLE_SPAN_BYTES:
+            end += 1
+    self.span_first = self.span_end = 0
+    self.span.size = 0
+    size = <size_t>(at[end] - at[first])
+    if buffer_reserve(&self.span, size) != 0:
+        return fault_memory(fault)
+    error = table.env.pread(table.file, at[first], self.span.data, size)
+    count_more(&table.counters.block_reads, end - first)
+    count_more(&table.counters.bytes_read, size)
+    if error != 0:
+        return table_system(table.name, at[first], error, "reading a table", fault)
+    self.span_first = first
+    self.span_end = end
+    return 0
+
+
+cdef inline int _span_block(TableCursor *self, size_t index, Slice *contents, Fault *fault) noexcept nogil:
+    cdef Table *table = self.table
+    cdef uint64_t at = table.index.block_at[index]
+    cdef SealedBlock sealed
+    if not self.span_first <= index < self.span_end and _span_read(self, index, fault) != 0:
+        return -1
+    if sealed_block(&sealed, self.span.data + <size_t>(at - table.index.block_at[self.span_first]),
+                    table_index_block_size(&table.index, index), table.name, at, fault) != 0:
+        return -1
+    if sealed.compression == COMPRESSION_NONE:
+        contents[0] = slice_of(sealed.stored, sealed.size)
+        return 0
+    self.opened.size = 0
+    if buffer_reserve(&self.opened, sealed.size) != 0:
+        return fault_memory(fault)
+    if sealed_open(&sealed, self.opened.data, table.name, at, fault) != 0:
+        return -1
+    contents[0] = slice_of(self.opened.data, sealed.size)
+    return 0
+
+
+cdef inline int _cursor_enter(TableCursor *self, size_t index, Fault *fault) noexcept nogil:
+    """Stand before block `index`: the BlockCursor is open on it and not yet on an entry."""
+    cdef Slice contents
+    cdef Block *block = NULL
+    self.block.cursor.valid = False
+    if self.scan:
+        if _span_block(self, index, &contents, fault) != 0:
+            return -1
+    else:
+        if table_block(self.table, index, True, &block, fault) != 0:
+            return -1
+        block_release(self.held)
+        self.held = block
+        contents = slice_of(block_data(block), block.size)
+    self.index = index
+    return block_cursor_open(&self.block, contents, self.table.name, self.table.index.block_at[index], fault)
+
+
+cdef inline int table_cursor_first(Cursor *cursor, Fault *fault) noexcept nogil:
+    cdef TableCursor *self = <TableCursor *>cursor
+    self.backward = False
+    if _cursor_enter(self, 0, fault) != 0:
+        return -1
+    return block_cursor_first(cursor, fault)
+
+
+cdef inline int table_cursor_last(Cursor *cursor, Fault *fault) noexcept nogil:
+    cdef TableCursor *self = <TableCursor *>cursor
+    self.backward = True
+    if _cursor_enter(self, self.table.index.count - 1, fault) != 0:
+        return -1
+    return block_cursor_last(cursor, fault)
+
+
+cdef inline int _cursor_next_block(Cursor *cursor, Fault *fault) noexcept nogil:
+    cdef TableCursor *self = <TableCursor *>cursor
+    if self.index + 1 >= self.table.index.count:
+        return 0
+    self.backward = False
+    if _cursor_enter(self, self.index + 1, fault) != 0:
+        return -1
+    return block_cursor_first(cursor, fault)
+
+
+cdef inline int table_cursor_next(Cursor *cursor, Fault *fault) noexcept nogil:
+    if block_cursor_next(cursor, fault) != 0:
+        return -1
+    return 0 if cursor.valid else _cursor_next_block(cursor, fault)
+
+
+cdef inline int table_cursor_prev(Cursor *cursor, Fault *fault) noexcept nogil:
+    cdef TableCursor *self = <TableCursor *>cursor
+    if block_cursor_prev(cursor, fault) != 0:
+        return -1
+    if cursor.valid or self.index == 0:
+        return 0
+    self.backward = True
+    if _cursor_enter(self, self.index - 1, fault) != 0:
+        return -1
+    return block_cursor_last(cursor, fault)
+
+
+cdef inline int table_cursor_seek(Cursor *cursor, Slice key, uint64_t tag, Fault *fault) noexcept nogil:
+    cdef TableCursor *self = <TableCursor *>cursor
+    cdef size_t count = self.table.index.count
+    cdef size_t index = table_index_find(&self.table.index, key)
+    cursor.valid = False
+    self.backward = False
+    while index < count:                # more than one turn only when versions of `key` fill a block
+        if _cursor_enter(self, index, fault) != 0:
+            return -1
+        if block_cursor_seek(cursor, key, tag, fault) != 0:
+            return -1
+        if cursor.valid:
+            return 0
+        index += 1
+    return 0
+
+
+cdef inline int table_cursor_seek_before(Cursor *cursor, Slice key, uint64_t tag, Fault *fault) noexcept nogil:
+    if table_cursor_seek(cursor, key, tag, fault) != 0:
+        return -1
+    return table_cursor_prev(cursor, fault) if cursor.valid else table_cursor_last(cursor, fault)

@@ -1,0 +1,163 @@
+"""One data block: what is built is found and walked both ways; what is not a block is refused."""
+import bisect
+import random
+import struct
+
+import pytest
+
+from lsm import _core
+from lsm.errors import CorruptionError
+
+PUT, DELETE = 1, 0
+
+
+def internal(entry):
+    return entry[0], -((entry[1] << 8) | entry[2])
+
+
+def entries_of(seed: int, count: int, alphabet: bytes = b"ab\x00\xff", longest: int = 12):
+    rng = random.Random(seed)
+    found = {}
+    while len(found) < count:
+        key = bytes(rng.choice(alphabet) for _ in range(rng.randrange(longest)))
+        sequence = rng.randrange(1, 50) if rng.random() < 0.8 else rng.getrandbits(56)
+        value = rng.randbytes(rng.choice([0, 1, 5, 130, 300]))
+        found[key, sequence] = (key, sequence, rng.choice([PUT, PUT, DELETE]), value)
+    return sorted(found.values(), key=internal)
+
+
+def first_at(entries, key, sequence):
+    return bisect.bisect_left([internal(e) for e in entries], (key, -((sequence << 8) | 0xFF)))
+
+
+@pytest.mark.parametrize("interval", [1, 2, 16, 1000])
+@pytest.mark.parametrize("count", [1, 2, 17, 150])
+def test_walks_both_ways(interval, count):
+    entries = entries_of(count, count)
+    cursor = _core._block_cursor(_core._block_build(entries, interval))
+    forward, at = [], cursor.first()
+    while at is not None:
+        forward.append(at)
+        at = cursor.next()
+    backward, at = [], cursor.last()
+    while at is not None:
+        backward.append(at)
+        at = cursor.prev()
+    assert forward == entries and backward == entries[::-1]
+
+
+@pytest.mark.parametrize("interval", [1, 3, 16])
+def test_seeks_and_turns_anywhere(interval):
+    entries = entries_of(5, 90)
+    contents = _core._block_build(entries, interval)
+    cursor = _core._block_cursor(contents)
+    rng = random.Random(6)
+    for _ in range(1500):
+        key = rng.choice(entries)[0] if rng.random() < 0.6 else rng.randbytes(rng.randrange(4))
+        sequence = rng.randrange(60) if rng.random() < 0.7 else (1 << 56) - 1
+        at = first_at(entries, key, sequence)
+        if rng.random() < 0.5:
+            found = cursor.seek(key, sequence)
+        else:
+            found, at = cursor.seek_before(key, sequence), at - 1
+        for _ in range(rng.randrange(25)):
+            assert found == (entries[at] if 0 <= at < len(entries) else None)
+            if found is None:
+                break
+            step = rng.choice([-1, 1, 1]) if rng.random() < 0.5 else -1
+            found, at = (cursor.next(), at + 1) if step > 0 else (cursor.prev(), at - 1)
+
+
+@pytest.mark.parametrize("interval", [1, 3, 16])
+@pytest.mark.parametrize("seed", range(4))
+def test_get_agrees_with_the_list(interval, seed):
+    entries = entries_of(seed, 80, longest=5 + seed * 4)
+    contents = _core._block_build(entries, interval)
+    rng = random.Random(seed)
+    for _ in range(1200):
+        key = rng.choice(entries)[0] if rng.random() < 0.5 else bytes(rng.choices(b"ab\0\xff", k=rng.randrange(9)))
+        sequence = rng.randrange(60)
+        at = first_at(entries, key, sequence)
+        found, past = _core._block_get(contents, key, sequence)
+        hit = at < len(entries) and entries[at][0] == key
+        assert found == (entries[at][1:] if hit else None)
+        assert past == (at < len(entries))
+
+
+def crafted(*entries: bytes, restarts=(0,), count=None):
+    body = b"".join(entries)
+    restarts_bytes = b"".join(struct.pack("<I", at) for at in restarts)
+    return body + restarts_bytes + struct.pack("<I", len(restarts) if count is None else count)
+
+
+A = b"\x00\x01\x01\x81\x02a1"       # key a, sequence 1, put, value 1
+B = b"\x00\x01\x01\x81\x02b2"
+
+BAD = {
+    "empty": b"",
+    "shorter than a frame": b"\0" * 7,
+    "no entries": crafted(),
+    "no restart points": crafted(A, restarts=(), count=0),
+    "restart count larger than the block": crafted(A, count=1000),
+    "restart count that overflows": crafted(A, count=0x40000001),
+    "restart count of all ones": crafted(A, count=0xFFFFFFFF),
+    "first restart point elsewhere": crafted(A, B, restarts=(7,)),
+    "restart point past the entries": crafted(A, B, restarts=(0, 14)),
+    "restart point far outside": crafted(A, B, restarts=(0, 0xFFFFFFF0)),
+    "restart point at an entry that shares": crafted(A, b"\x01\x01\x01\x81\x02b2", restarts=(0, 7)),
+    "first entry shares": crafted(b"\x01\x01\x01\x81\x02a1"),
+    "shared longer than the key before": crafted(A, b"\x02\x01\x01\x81\x02b2"),
+    "shared of 32 bits": crafted(A, b"\xff\xff\xff\xff\x0f\x01\x01\x81\x02b2"),
+    "unshared past the end": crafted(b"\x00\x40\x01\x81\x02a1"),
+    "unshared of 32 bits": crafted(b"\x00\xff\xff\xff\xff\x0f\x01\x81\x02a1"),
+    "value past the end": crafted(b"\x00\x01\x40\x81\x02a1"),
+    "value of 32 bits": crafted(b"\x00\x01\xff\xff\xff\xff\x0f\x81\x02a1"),
+    "sizes that add up past 32 bits": crafted(A, b"\x01\xff\xff\xff\xff\x0f\xff\xff\xff\xff\x0f\x81\x02b2"),
+    "varint that does not end": crafted(b"\xff" * 30),
+    "tag that does not end": crafted(b"\x00\x01\x01" + b"\xff" * 12),
+    "tag of more than 64 bits": crafted(b"\x00\x01\x01" + b"\xff" * 9 + b"\x02" + b"a1" + bytes(9)),
+    "kind of the future": crafted(b"\x00\x01\x01\x82\x02a1"),
+    "keys that descend": crafted(B, A),
+    "the same entry twice": crafted(A, A),
+    "older version first": crafted(A, b"\x01\x00\x01\x81\x04" + b"2"),
+    "half an entry at the end": crafted(A, b"\x00\x01"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_refuses(name):
+    contents = BAD[name]
+    with pytest.raises(CorruptionError) as caught:
+        cursor = _core._block_cursor(contents)
+        at = cursor.first()
+        while at is not None:
+            at = cursor.next()
+        at = cursor.last()
+        while at is not None:
+            at = cursor.prev()
+        cursor.seek(b"zz")
+    assert caught.value.path.endswith("block")
+    for key in (b"", b"a", b"b", b"zz"):
+        try:
+            _core._block_get(contents, key)
+        except CorruptionError:
+            pass
+
+
+def test_random_bytes_and_every_bit_flipped_never_do_harm():
+    rng = random.Random(11)
+    good = _core._block_build(entries_of(3, 30), 4)
+    tries = [rng.randbytes(rng.randrange(200)) for _ in range(400)]
+    tries += [good[:at // 8] + bytes([good[at // 8] ^ 1 << at % 8]) + good[at // 8 + 1:] for at in range(len(good) * 8)]
+    for contents in tries:
+        for step in ("first", "last"):
+            try:
+                cursor = _core._block_cursor(contents)
+                at, steps = getattr(cursor, step)(), 0
+                while at is not None and steps < 2000:
+                    at, steps = cursor.next() if step == "first" else cursor.prev(), steps + 1
+                assert steps < 2000
+                cursor.seek(b"ab")
+                _core._block_get(contents, b"ab")
+            except CorruptionError:
+                pass
