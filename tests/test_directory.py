@@ -2,6 +2,7 @@
 import errno
 import gc
 import os
+import pickle
 import resource
 import signal
 import subprocess
@@ -151,6 +152,9 @@ def test_a_missing_directory(tmp_path):
     with pytest.raises(StorageError) as caught:
         _core.Directory(tmp_path / "none")
     assert caught.value.errno == errno.ENOENT
+    assert isinstance(caught.value, FileNotFoundError)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (type(again), str(again)) == (type(caught.value), str(caught.value))
 
 
 def test_a_file_in_place_of_a_directory(tmp_path):
@@ -159,6 +163,7 @@ def test_a_file_in_place_of_a_directory(tmp_path):
         with pytest.raises(StorageError) as caught:
             _core.Directory(tmp_path / "file", create=create)
         assert caught.value.errno == errno.ENOTDIR
+        assert isinstance(caught.value, NotADirectoryError)
         assert "give a directory" in str(caught.value)
 
 
