@@ -63,7 +63,7 @@ class KilledLog(Victim):
         old = before[self.log]
         shared = min(len(old), len(self.data))
         self.last = next((at for at in range(shared) if old[at] != self.data[at]), shared)
-        self.end = len(self.data.rstrip(b"\0"))
+        self.end = (len(self.data.rstrip(b"\0")) + 7) // 8 * 8     # records end at multiples of eight
 
 
 @pytest.fixture(scope="module")

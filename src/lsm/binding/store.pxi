@@ -17,6 +17,10 @@ Locks, always taken in this order: sync_lock, write_lock, then the Python half's
 None of the first two is ever waited for while holding the GIL; a thread that holds the write lock may wait for the
 GIL, since nobody who waits for the lock holds it. Only the holder of the write lock adds to memtable and log.
 """
+import _thread
+import threading
+
+
 cdef enum Gate:
     GATE_CLOSED = 1
     GATE_FORKED = 2
@@ -43,6 +47,16 @@ def forked():
     """In the child of a fork: what was opened before is the parent's, and nothing of it is removed from here."""
     global fork_generation
     fork_generation += 1
+
+
+def _work_for_another(work, list outcome, done):
+    try:
+        work()
+        outcome.append(None)
+    except BaseException as error:
+        outcome.append(error)
+    finally:
+        done.release()
 
 
 cdef class Store:
@@ -149,7 +163,7 @@ cdef class Store:
             try:
                 room = self._may_rotate()
                 if room:
-                    self._rotate()
+                    self._uninterrupted(self._rotate)
             except BaseException:
                 self.unlock_writes()
                 raise
@@ -524,15 +538,43 @@ cdef class Store:
         self.log = None
         self.logs = ()
 
-    def _write_lock(self):
-        """Take the write lock (for flush and close)."""
+    def _rotate_now(self):
+        """For flush: put a new memtable and log in place, if the present memtable holds anything."""
+        if self.gate & ~GATE_SLOW:
+            self._refuse()
         self.lock_writes()
+        try:
+            if self.gate & ~GATE_SLOW:
+                self._refuse()
+            if self.memtable.table.entries > 0:
+                self._uninterrupted(self._rotate)
+        finally:
+            self.unlock_writes()
 
-    def _write_unlock(self):
-        self.unlock_writes()
+    def _uninterrupted(self, work):
+        """Call `work` where no signal handler can cut it in two.
 
-    def _sync_through(self, uint64_t sequence):
-        self.sync_to(sequence)
+        Handlers run in the main thread, between any two steps of its Python code, and may raise. A change of the tree
+        must not stop half way for that, so the main thread has another thread make it, and raises what a handler
+        raised when it is made.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return work()
+        outcome = []
+        done = _thread.allocate_lock()
+        done.acquire()
+        _thread.start_new_thread(_work_for_another, (work, outcome, done))
+        interrupted = None
+        while True:
+            try:
+                done.acquire()
+                break
+            except BaseException as error:
+                interrupted = error
+        if outcome[0] is not None:
+            raise outcome[0]
+        if interrupted is not None:
+            raise interrupted
 
     @property
     def _gate(self):
