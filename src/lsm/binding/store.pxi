@@ -45,7 +45,6 @@ def forked():
     fork_generation += 1
 
 
-@cython.no_gc_clear         # what it holds outlives it: a Snapshot's __dealloc__ needs `moments`
 cdef class Store:
     cdef object __weakref__
     cdef int gate

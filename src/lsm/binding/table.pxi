@@ -236,7 +236,6 @@ cdef class Table:
 
 
 @cython.final
-@cython.no_gc_clear         # __dealloc__ needs the table
 cdef class EntryCursor:
     """A cursor over raw entries, deletions and old versions too. Every step answers (key, sequence, kind, value) or
     None. The engine walks in C; this door is for tests and tools."""
