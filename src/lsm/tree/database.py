@@ -133,7 +133,7 @@ class DB(_core.Store, Engine):
                 time.sleep(0.01)            # a writer may have been replacing just these files
         self._begin(replayed.sequence, chosen.memtable_bytes)
         tree.show_recovered(tuple(memtable for _, memtable in reversed(replayed.memtables)))
-        self.options, self._tree, self._shaker = chosen, tree, None
+        self.options, self._tree, self._shaker = chosen, tree, None      # type: ignore[assignment]  # read-only: nothing shakes
 
     def _tree_of(self, directory: _core.Directory, state: manifest.State, cache: _core.BlockCache | None) -> Tree:
         cache = cache if cache is not None else _core.BlockCache(state.options.block_cache_bytes)
