@@ -1,10 +1,6 @@
-"""CRC32C in plain Python: the reference for lsm._core.crc32c, and its stand-in where the core is not built."""
+"""CRC32C in plain Python: the reference for lsm._core.crc32c."""
+
 from __future__ import annotations
-
-import sys
-import types
-
-import lsm
 
 TABLE: list[int] = []
 for index in range(256):
@@ -18,13 +14,3 @@ def crc32c(data: bytes, crc: int = 0) -> int:
     for byte in data:
         crc = (crc >> 8) ^ TABLE[(crc ^ byte) & 0xFF]
     return crc ^ 0xFFFFFFFF
-
-
-try:
-    from lsm import _core  # type: ignore[attr-defined, unused-ignore]
-except ImportError:
-    _core = types.ModuleType("lsm._core")
-    sys.modules["lsm._core"] = _core
-    lsm._core = _core  # type: ignore[attr-defined, unused-ignore]
-if not hasattr(_core, "crc32c"):
-    _core.crc32c = crc32c

@@ -1,4 +1,5 @@
 """A directory in memory behind the names of lsm.tree.manifest.Directory, which notes each step."""
+
 from __future__ import annotations
 
 import errno
@@ -12,7 +13,7 @@ class MemoryDirectory:
     def __init__(self, files: dict[str, bytes] | None = None, fail_at: int = -1) -> None:
         self.files = dict(files or {})
         self.steps: list[str] = []
-        self.fail_at = fail_at          # this step fails, and whatever follows
+        self.fail_at = fail_at  # this step fails, and whatever follows
 
     def _step(self, text: str, absent: str = "", present: str = "") -> None:
         if 0 <= self.fail_at <= len(self.steps):

@@ -1,4 +1,5 @@
 """The tree of errors: descent, attributes, messages, pickling."""
+
 from __future__ import annotations
 
 import copy
@@ -18,14 +19,30 @@ SAMPLES: list[tuple[errors.Error, list[type[BaseException]], list[str]]] = [
     (errors.ForkedError(), [errors.ClosedError, ValueError], ["fork", "spawn"]),
     (errors.LockedError("/data", 17), [BlockingIOError], ["/data", "17", "lock_timeout", "read_only"]),
     (errors.LockedError("/data"), [OSError], ["another process"]),
-    (errors.CorruptionError("/data/000003.log", 512, "checksum"), [Exception], ["000003.log", "512", "checksum"]),
+    (
+        errors.CorruptionError("/data/000003.log", 512, "checksum"),
+        [Exception],
+        ["000003.log", "512", "checksum"],
+    ),
     (errors.ReadOnlyError(), [PermissionError], ["read_only=True"]),
     (errors.StorageError(errno.ENOSPC, "No space left", "000003.log"), [OSError], ["No space", "000003.log"]),
-    (errors.VersionError("format 9, this lsm reads up to 1", "MANIFEST-000001"), [Exception], ["format 9", "MANIFEST"]),
+    (
+        errors.VersionError("format 9, this lsm reads up to 1", "MANIFEST-000001"),
+        [Exception],
+        ["format 9", "MANIFEST"],
+    ),
     (errors.VersionError("format 9"), [Exception], ["format 9"]),
     (errors.UnsupportedError("zstd is not built in"), [Exception], ["zstd"]),
-    (errors.NotADatabaseError("/etc/passwd", "this is a file"), [FileNotFoundError], ["/etc/passwd", "a file"]),
-    (errors.OptionError("block_bytes", 3, "64 to 1048576 bytes"), [ValueError], ["block_bytes=3", "1048576 bytes"]),
+    (
+        errors.NotADatabaseError("/etc/passwd", "this is a file"),
+        [FileNotFoundError],
+        ["/etc/passwd", "a file"],
+    ),
+    (
+        errors.OptionError("block_bytes", 3, "64 to 1048576 bytes"),
+        [ValueError],
+        ["block_bytes=3", "1048576 bytes"],
+    ),
     (errors.OptionNameError("blok_bytes", "block_bytes"), [TypeError], ["blok_bytes", "block_bytes"]),
     (errors.OptionNameError("q"), [TypeError], ["lsm.Options"]),
     (errors.PolicyError("Move(...)", "it overlaps"), [ValueError], ["Move(...)", "it overlaps"]),
@@ -46,8 +63,11 @@ def test_each_error(error: errors.Error, bases: list[type[BaseException]], words
 
 
 def test_every_class_is_listed_documented_and_sampled() -> None:
-    classes = {name: value for name, value in vars(errors).items()
-               if inspect.isclass(value) and value.__module__ == errors.__name__}
+    classes = {
+        name: value
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and value.__module__ == errors.__name__
+    }
     assert sorted(classes) == sorted(errors.__all__)
     assert all(cls.__doc__ and issubclass(cls, errors.Error) for cls in classes.values())
     assert {type(error) for error, _, _ in SAMPLES} == set(classes.values())

@@ -1,4 +1,6 @@
-"""The manifest and CURRENT: round trips, bytes of the document, golden file, every damage, every interruption."""
+"""The manifest and CURRENT: round trips, bytes of the document, golden file, every damage, every
+interruption."""
+
 from __future__ import annotations
 
 import json
@@ -23,10 +25,11 @@ from lsm.tree.manifest import (
     decode_current,
     encode,
     encode_current,
-    install,
     load,
     manifest_name,
     manifest_number,
+    prepare,
+    switch,
 )
 from lsm.tree.version import Version
 
@@ -35,9 +38,14 @@ GOLDEN = HERE / "data" / "v1" / "MANIFEST-000007"
 PATH = "/data/MANIFEST-000007"
 
 SMALL = State(
-    database_id=bytes(range(16)), number=7, next_file=8, last_sequence=299, oldest_log=6, synced_sequence=250, clean=True,
+    database_id=bytes(range(16)),
+    number=7,
+    next_file=8,
+    last_sequence=299,
+    logs=(3, 6),
     options=Options(compression="none"),
-    version=version([table(2, "b", "c")], [table(1, b"", b"\xff")], count=3))
+    version=version([table(2, "b", "c")], [table(1, b"", b"\xff")], count=3),
+)
 
 
 def signed(body: Any, start: bytes = b"lsm-manifest 1 ") -> bytes:
@@ -105,8 +113,11 @@ def test_every_bit_flip_and_truncation_of_current_is_noticed() -> None:
     data = encode_current(7)
     assert decode_current(data, "CURRENT") == 7
     damaged = [data[:at] for at in range(len(data))] + [data + b"\n", b"\xff" * 30]
-    damaged += [bytes(b ^ (1 << bit if i == at else 0) for i, b in enumerate(data))
-                for at in range(len(data)) for bit in range(8)]
+    damaged += [
+        bytes(b ^ (1 << bit if i == at else 0) for i, b in enumerate(data))
+        for at in range(len(data))
+        for bit in range(8)
+    ]
     for wrong in damaged:
         with pytest.raises(CorruptionError, match="/data/CURRENT"):
             decode_current(wrong, "/data/CURRENT")
@@ -122,16 +133,33 @@ def test_a_newer_version_is_refused_by_name() -> None:
             decode(signed({"anything": 1}, start), PATH)
 
 
-@pytest.mark.parametrize("text", [
-    b"", b"\n", b"{}\n", b"[]\n", b"null\n", b"{\n", b"\xff\n", b"[" * 200_000, b'{"a":1,"a":2}\n', b"1" * 5000, b"NaN"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"\n",
+        b"{}\n",
+        b"[]\n",
+        b"null\n",
+        b"{\n",
+        b"\xff\n",
+        b"[" * 200_000,
+        b'{"a":1,"a":2}\n',
+        b"1" * 5000,
+        b"NaN",
+    ],
+)
 def test_bodies_that_are_no_manifest(text: bytes) -> None:
     with pytest.raises(CorruptionError, match="MANIFEST-000007"):
         decode(signed(text), PATH)
 
 
-@pytest.mark.parametrize("wrong", [None, -1, 1 << 64, 1.5, "x", [], {}, True, "zz", "\ud800", [[]], [1], {"a": 1}])
+@pytest.mark.parametrize(
+    "wrong", [None, -1, 1 << 64, 1.5, "x", [], {}, True, "zz", "\ud800", [[]], [1], {"a": 1}]
+)
 def test_every_value_is_checked_for_type_and_range(wrong: Any) -> None:
-    """Puts a wrong value in each place, with a right checksum; what is accepted must read back as the same bytes."""
+    """Puts a wrong value in each place, with a right checksum; what is accepted must read back as the same
+    bytes."""
     body = body_of(SMALL)
     places: list[tuple[Any, Any]] = [(body, name) for name in body]
     places += [(body["options"], name) for name in body["options"]]
@@ -148,7 +176,15 @@ def test_every_value_is_checked_for_type_and_range(wrong: Any) -> None:
             assert body_of(state) == body, (name, wrong)
             accepted += 1
         holder[name] = right
-    assert accepted <= 2, "clean=True, last_level_compression=None, level 0 = [] are the only ones that may pass"
+    assert accepted <= 2, (
+        "clean=True, last_level_compression=None, level 0 = [] are the only ones that may pass"
+    )
+
+
+def test_a_name_that_occurs_twice_is_damage_whichever_is_right() -> None:
+    text = encode(SMALL).split(b"\n", 1)[1]
+    with pytest.raises(CorruptionError, match="twice"):
+        decode(signed(text.replace(b'{"database_id":', b'{"database_id":"","database_id":')), PATH)
 
 
 @pytest.mark.parametrize("path", [[], ["options"], ["levels", 0, 0]], ids=str)
@@ -166,59 +202,80 @@ def test_names_must_be_exactly_those_of_the_version(path: list[Any]) -> None:
             decode(signed(body), PATH)
 
 
-@pytest.mark.parametrize("change", [
-    {"next_file": 7}, {"oldest_log": 8}, {"last_sequence": 298}, {"synced_sequence": 300}, {"last_sequence": 1 << 56},
-    {"database_id": b"short"}, {"clean": 1}, {"version": Version(((),) * 65)}, {"version": Version(())},
-    {"version": Version(((), (table(1, "a", "c"), table(2, "b", "d"))))}, {"number": 8},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"next_file": 7},
+        {"logs": (8,)},
+        {"last_sequence": 298},
+        {"logs": (6, 3)},
+        {"last_sequence": 1 << 56},
+        {"database_id": b"short"},
+        {"logs": (0,)},
+        {"version": Version(((),) * 65)},
+        {"version": Version(())},
+        {"version": Version(((), (table(1, "a", "c"), table(2, "b", "d"))))},
+        {"number": 8},
+    ],
+)
 def test_a_state_that_does_not_fit_together_is_never_written(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         encode(replace(SMALL, **change))
 
 
-def test_install_takes_its_steps_in_order() -> None:
+OLD = replace(SMALL, number=6, logs=(3,))
+
+
+def install(directory: MemoryDirectory, state: State) -> None:
+    prepare(directory, state)
+    switch(directory, state)
+
+
+def test_a_switch_takes_its_steps_in_order() -> None:
     directory = MemoryDirectory({"CURRENT.tmp": b"junk"})
     assert load(directory) is None
-    first = install(directory, replace(SMALL, number=0), 6)
-    assert first.number == 6 and load(directory) == first
+    install(directory, OLD)
+    assert load(directory) == OLD
     directory.steps.clear()
-    assert install(directory, SMALL, 7) == SMALL
-    assert directory.steps == ["create MANIFEST-000007", "sync", "create CURRENT.tmp", "rename CURRENT.tmp CURRENT",
-                               "sync", "unlink MANIFEST-000006"]
-    assert load(directory) == SMALL and directory.list() == ["CURRENT", "MANIFEST-000007"]
-    with pytest.raises(ValueError, match="new number"):
-        install(directory, SMALL, 7)
-    with pytest.raises(ValueError, match="next_file"):
-        install(directory, SMALL, 8)
+    prepare(directory, SMALL)
+    assert directory.steps == ["create MANIFEST-000007", "sync", "create CURRENT.tmp"]
+    assert load(directory) == OLD
+    directory.steps.clear()
+    switch(directory, SMALL)
+    assert directory.steps == ["rename CURRENT.tmp CURRENT", "sync"]
+    assert load(directory) == SMALL
+    assert directory.list() == ["CURRENT", "MANIFEST-000006", "MANIFEST-000007"]
 
 
-@pytest.mark.parametrize("fail_at", range(8))
-def test_an_install_cut_short_leaves_the_old_or_the_new_and_can_be_repeated(fail_at: int) -> None:
+@pytest.mark.parametrize("fail_at", range(6))
+def test_a_switch_cut_short_leaves_the_old_or_the_new(fail_at: int) -> None:
     start = MemoryDirectory()
-    old = install(start, replace(SMALL, clean=False), 6)
+    install(start, OLD)
     directory = MemoryDirectory(start.files, fail_at)
     try:
-        install(directory, SMALL, 7)
+        install(directory, SMALL)
     except StorageError:
-        assert fail_at < 6
+        assert fail_at < 5
     else:
-        assert fail_at >= 6
+        assert fail_at >= 5
     again = MemoryDirectory(directory.files)
-    found = load(again)
-    assert found == (SMALL if fail_at >= 4 else old)
-    if found == old:
-        assert install(again, SMALL, 7) == SMALL
-        assert again.list() == ["CURRENT", "MANIFEST-000007"]
+    assert load(again) == (SMALL if fail_at >= 4 else OLD)
+    following = replace(SMALL, number=8, next_file=9)
+    install(again, following)
+    assert load(again) == following
 
 
-@pytest.mark.parametrize(("files", "word"), [
-    ({"000003.log": b""}, "missing although"),
-    ({"000003.table": b"", "MANIFEST-000002": b""}, "missing although"),
-    ({"CURRENT": encode_current(7)}, "MANIFEST-000007, which is missing"),
-    ({"CURRENT": encode_current(8), "MANIFEST-000008": encode(SMALL)}, "manifest 7 under another name"),
-    ({"CURRENT": encode_current(7), "MANIFEST-000007": b""}, "header line"),
-    ({"CURRENT": b""}, "/data/CURRENT"),
-])
+@pytest.mark.parametrize(
+    ("files", "word"),
+    [
+        ({"000003.log": b""}, "missing although"),
+        ({"000003.table": b"", "MANIFEST-000002": b""}, "missing although"),
+        ({"CURRENT": encode_current(7)}, "MANIFEST-000007, which is missing"),
+        ({"CURRENT": encode_current(8), "MANIFEST-000008": encode(SMALL)}, "manifest 7 under another name"),
+        ({"CURRENT": encode_current(7), "MANIFEST-000007": b""}, "header line"),
+        ({"CURRENT": b""}, "/data/CURRENT"),
+    ],
+)
 def test_what_load_refuses(files: dict[str, bytes], word: str) -> None:
     with pytest.raises(CorruptionError, match=word) as caught:
         load(MemoryDirectory(files))

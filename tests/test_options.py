@@ -1,4 +1,5 @@
 """Options: ranges, names, storage."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -38,17 +39,20 @@ def test_ranges_are_inclusive_and_named(name: str) -> None:
         assert f"{least} to {most} {unit}" in str(caught.value)
 
 
-@pytest.mark.parametrize(("keywords", "word"), [
-    ({"compression": "snappy"}, "'lz4'"),
-    ({"compression": None}, "'lz4'"),
-    ({"compression": ["lz4"]}, "'lz4'"),
-    ({"last_level_compression": "gzip"}, "None or one of"),
-    ({"compaction": "level"}, "'leveled'"),
-    ({"compaction": None}, "choose"),
-    ({"compaction": object()}, "choose"),
-    ({"compaction": Custom}, "choose"),
-    ({"slowdown_tables": 24}, "more than slowdown_tables=24"),
-])
+@pytest.mark.parametrize(
+    ("keywords", "word"),
+    [
+        ({"compression": "snappy"}, "'lz4'"),
+        ({"compression": None}, "'lz4'"),
+        ({"compression": ["lz4"]}, "'lz4'"),
+        ({"last_level_compression": "gzip"}, "None or one of"),
+        ({"compaction": "level"}, "'leveled'"),
+        ({"compaction": None}, "choose"),
+        ({"compaction": object()}, "choose"),
+        ({"compaction": Custom}, "choose"),
+        ({"slowdown_tables": 24}, "more than slowdown_tables=24"),
+    ],
+)
 def test_wrong_values(keywords: dict[str, Any], word: str) -> None:
     with pytest.raises(OptionError) as caught:
         Options.from_keywords(None, **keywords)
@@ -56,8 +60,13 @@ def test_wrong_values(keywords: dict[str, Any], word: str) -> None:
 
 
 def test_wrong_names_get_the_nearest_right_one() -> None:
-    for wrong, right in (("memtable_byte", "memtable_bytes"), ("cache_bytes", "block_cache_bytes"),
-                         ("compresion", "compression"), ("compaction_style", "compaction"), ("xyzzy", None)):
+    for wrong, right in (
+        ("memtable_byte", "memtable_bytes"),
+        ("cache_bytes", "block_cache_bytes"),
+        ("compresion", "compression"),
+        ("compaction_style", "compaction"),
+        ("xyzzy", None),
+    ):
         with pytest.raises(OptionNameError) as caught:
             Options.from_keywords(None, **{wrong: 1})
         assert (caught.value.name, caught.value.nearest) == (wrong, right)
@@ -83,7 +92,10 @@ def test_a_compression_this_build_lacks(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_storage_keeps_everything() -> None:
-    for options in (Options(), Options(compaction="fifo", bloom_bits_per_key=0, last_level_compression="zstd")):
+    for options in (
+        Options(),
+        Options(compaction="fifo", bloom_bits_per_key=0, last_level_compression="zstd"),
+    ):
         assert Options.from_json(json.loads(json.dumps(options.to_json()))) == options
 
 
@@ -95,11 +107,20 @@ def test_a_custom_policy_is_stored_by_its_class() -> None:
     assert again.to_json() == plain
 
 
-@pytest.mark.parametrize("change", [
-    {"block_bytes": "4096"}, {"block_bytes": 1}, {"more": 1}, {"compaction": 3}, {"compaction": {"name": "x"}},
-    {"compaction": {"name": 1, "parameters": {}}}, {"compaction": {"name": "x", "parameters": {"a": []}}},
-    {"compaction": {"name": "x", "parameters": []}}, {"compaction": ["leveled"]},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"block_bytes": "4096"},
+        {"block_bytes": 1},
+        {"more": 1},
+        {"compaction": 3},
+        {"compaction": {"name": "x"}},
+        {"compaction": {"name": 1, "parameters": {}}},
+        {"compaction": {"name": "x", "parameters": {"a": []}}},
+        {"compaction": {"name": "x", "parameters": []}},
+        {"compaction": ["leveled"]},
+    ],
+)
 def test_stored_options_are_checked(change: dict[str, Any]) -> None:
     with pytest.raises((OptionError, OptionNameError)):
         Options.from_json({**Options().to_json(), **change})

@@ -1,4 +1,5 @@
 """Version: order, lookups, edits, and each invariant broken by name."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -30,8 +31,11 @@ def test_edit_sorts_each_level_and_leaves_the_old_version_alone() -> None:
 
 
 def test_lookups() -> None:
-    v = version([table(9, "b", "f")], [table(1, "a", "c"), table(2, "e", "g"), table(3, "k", "k")],
-                [table(4, "h", "j")])
+    v = version(
+        [table(9, "b", "f")],
+        [table(1, "a", "c"), table(2, "e", "g"), table(3, "k", "k")],
+        [table(4, "h", "j")],
+    )
 
     def numbers(level: int, low: bytes, high: bytes) -> list[int]:
         return [t.number for t in v.overlapping(level, low, high)]
@@ -57,13 +61,16 @@ def test_the_empty_key_is_a_key() -> None:
     assert [t.number for t in v.overlapping(1, b"", b"")] == [1]
 
 
-@pytest.mark.parametrize(("levels", "word"), [
-    (([table(1, "a", "z"), table(2, "a", "z")],), "newer"),
-    (([table(2, "a", "m", (5, 9)), table(1, "k", "z", (1, 5))],), "overlap in keys and in sequences"),
-    (([], [table(1, "a", "c"), table(2, "c", "d")]), "overlap"),
-    (([], [table(1, "x", "z"), table(2, "c", "d")]), "not in order"),
-    (([table(1, "a", "b")], [table(1, "x", "z")]), "twice"),
-])
+@pytest.mark.parametrize(
+    ("levels", "word"),
+    [
+        (([table(1, "a", "z"), table(2, "a", "z")],), "newer"),
+        (([table(2, "a", "m", (5, 9)), table(1, "k", "z", (1, 5))],), "overlap in keys and in sequences"),
+        (([], [table(1, "a", "c"), table(2, "c", "d")]), "overlap"),
+        (([], [table(1, "x", "z"), table(2, "c", "d")]), "not in order"),
+        (([table(1, "a", "b")], [table(1, "x", "z")]), "twice"),
+    ],
+)
 def test_broken_invariants(levels: tuple[list[Any], ...], word: str) -> None:
     with pytest.raises(ValueError, match=word):
         Version(tuple(map(tuple, levels))).check()
@@ -75,11 +82,25 @@ def test_tables_with_mingled_sequences_are_fine_when_their_keys_are_apart() -> N
     version([table(1, "a", "c", (1, 50)), table(2, "d", "f", (2, 49)), table(3, "g", "h", (1, 50))])
 
 
-@pytest.mark.parametrize("change", [
-    {"number": 0}, {"size": 0}, {"entries": 0}, {"tombstones": 11}, {"smallest": b"zz"}, {"min_sequence": 200},
-    {"max_sequence": 1 << 56}, {"crc": 1 << 32}, {"largest": b"z" * 65_536}, {"smallest": "a"}, {"size": True},
-    {"created": -1}, {"key_bytes": None}, {"value_bytes": 1 << 63},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"number": 0},
+        {"size": 0},
+        {"entries": 0},
+        {"tombstones": 11},
+        {"smallest": b"zz"},
+        {"min_sequence": 200},
+        {"max_sequence": 1 << 56},
+        {"crc": 1 << 32},
+        {"largest": b"z" * 65_536},
+        {"smallest": "a"},
+        {"size": True},
+        {"created": -1},
+        {"key_bytes": None},
+        {"value_bytes": 1 << 63},
+    ],
+)
 def test_broken_tables(change: dict[str, Any]) -> None:
     good = table(1, "a", "z")
     good.check()

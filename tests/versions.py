@@ -1,4 +1,5 @@
 """Makers of tables and versions for tests: literals, and random valid ones."""
+
 from __future__ import annotations
 
 import random
@@ -7,15 +8,29 @@ from typing import Any
 from lsm.tree.version import TableMeta, Version
 
 
-def table(number: int, smallest: bytes | str, largest: bytes | str, sequences: tuple[int, int] = (0, 0),
-          **change: Any) -> TableMeta:
+def table(
+    number: int,
+    smallest: bytes | str,
+    largest: bytes | str,
+    sequences: tuple[int, int] = (0, 0),
+    **change: Any,
+) -> TableMeta:
     """A table of 100 bytes with ten entries; its sequences follow its number unless given."""
     low, high = sequences if sequences != (0, 0) else (number * 100, number * 100 + 99)
     given: dict[str, Any] = dict(
-        number=number, size=100, entries=10, tombstones=0,
+        number=number,
+        size=100,
+        entries=10,
+        tombstones=0,
         smallest=smallest.encode() if isinstance(smallest, str) else smallest,
         largest=largest.encode() if isinstance(largest, str) else largest,
-        min_sequence=low, max_sequence=high, crc=0, key_bytes=40, value_bytes=60, created=number * 1_000_000)
+        min_sequence=low,
+        max_sequence=high,
+        crc=0,
+        key_bytes=40,
+        value_bytes=60,
+        created=number * 1_000_000,
+    )
     return TableMeta(**{**given, **change})
 
 
@@ -33,13 +48,23 @@ def random_version(random: random.Random, levels: int = 7, key_space: int = 200)
         nonlocal number
         number += 1
         entries = random.randint(1, 50)
-        return table(number, b"%05d" % low, b"%05d" % high, sequences, size=random.randint(1, 5000), entries=entries,
-                     tombstones=random.choice([0, 0, random.randint(0, entries)]), created=random.randint(0, 10**9))
+        return table(
+            number,
+            b"%05d" % low,
+            b"%05d" % high,
+            sequences,
+            size=random.randint(1, 5000),
+            entries=entries,
+            tombstones=random.choice([0, 0, random.randint(0, entries)]),
+            created=random.randint(0, 10**9),
+        )
 
     for _ in range(random.choice([0, 0, 1, 2, 4, 8, 12])):
         low = random.randrange(key_space)
         span = random.choice([0, 5, key_space])
-        adds.append((0, make(low, min(low + span, key_space), (sequence - random.randint(1, 99), sequence - 1))))
+        adds.append(
+            (0, make(low, min(low + span, key_space), (sequence - random.randint(1, 99), sequence - 1)))
+        )
         sequence -= 100
     for level in range(1, levels):
         if random.random() < 0.4:

@@ -1,11 +1,12 @@
 """Options of a database: one frozen dataclass, checked when made, stored in the manifest.
 
-Invariant: an Options that exists has every value within its range. What was stored with the database holds at the next
-open, except for the keywords given there. Whether this build can compress as asked is checked apart, by
-`from_keywords`, since a manifest must be readable by a build that lacks a compression.
+Invariant: an Options that exists has every value within its range. What was stored with the database holds at
+the next open, except for the keywords given there. Whether this build can compress as asked is checked apart,
+by `from_keywords`, since a manifest must be readable by a build that lacks a compression.
 
 Immutable, so threads may share it.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -38,6 +39,7 @@ def available_compressions() -> frozenset[str]:
     """What this build can compress and decompress; asked late, so that this module needs no compiled core."""
     try:
         from lsm import _core  # type: ignore[attr-defined, unused-ignore]
+
         return frozenset(_core.compressions)
     except (ImportError, AttributeError):
         return frozenset({"none"})
@@ -49,7 +51,8 @@ def default_compression() -> str:
 
 @dataclass(frozen=True)
 class StoredPolicy:
-    """A compaction policy as the manifest remembers it: a built-in one by name and parameters, another by its class."""
+    """A compaction policy as the manifest remembers it: a built-in one by name and parameters, another by its
+    class."""
 
     name: str
     parameters: tuple[tuple[str, Any], ...] = ()
@@ -65,13 +68,14 @@ class StoredPolicy:
 
 @dataclass(frozen=True)
 class Options:
-    """How a database is laid out and run. Give it to `lsm.open(options=...)`, or give the same names as keywords.
+    """How a database is laid out and run. Give it to `lsm.open(options=...)`, or give the same names as
+    keywords.
 
     memtable_bytes      memory of one memtable; when full it becomes a table of level 0 (bytes)
     block_cache_bytes   memory for blocks read from tables (bytes; 0: no cache)
     block_bytes         aim for a data block before compression: what one read fetches (bytes)
     restart_interval    entries of a block between two full keys: less is faster to search, more is smaller
-    bloom_bits_per_key  filter of a table: 10 bits answer 99 of 100 lookups of absent keys without a read (0: none)
+    bloom_bits_per_key  filter of a table: 10 bits spare 99 of 100 reads for keys that are absent (0: none)
     compression         of data blocks: "none", "lz4", "zstd" (lz4 where this build has it)
     last_level_compression  the same for tables under which nothing older lies (None: as `compression`)
     compaction          "leveled", "tiered", "fifo", or a policy object (docs/policies.md)
@@ -107,35 +111,54 @@ class Options:
             if type(value) is not int or not least <= value <= most:
                 raise OptionError(name, value, f"a whole number from {least} to {most} {unit}")
         if self.stop_tables <= self.slowdown_tables:
-            raise OptionError("stop_tables", self.stop_tables, f"more than slowdown_tables={self.slowdown_tables}")
+            raise OptionError(
+                "stop_tables", self.stop_tables, f"more than slowdown_tables={self.slowdown_tables}"
+            )
         if self.compression not in COMPRESSIONS:
             raise OptionError("compression", self.compression, "one of " + ", ".join(map(repr, COMPRESSIONS)))
         if self.last_level_compression not in (None, *COMPRESSIONS):
-            raise OptionError("last_level_compression", self.last_level_compression,
-                              "None or one of " + ", ".join(map(repr, COMPRESSIONS)))
+            raise OptionError(
+                "last_level_compression",
+                self.last_level_compression,
+                "None or one of " + ", ".join(map(repr, COMPRESSIONS)),
+            )
         self._check_compaction()
 
     def _check_compaction(self) -> None:
         policy = self.compaction
-        usable = policy in COMPACTIONS if isinstance(policy, str) else (
-            isinstance(policy, StoredPolicy)
-            or (not isinstance(policy, type) and callable(getattr(policy, "choose", None))))
+        usable = (
+            policy in COMPACTIONS
+            if isinstance(policy, str)
+            else (
+                isinstance(policy, StoredPolicy)
+                or (not isinstance(policy, type) and callable(getattr(policy, "choose", None)))
+            )
+        )
         if not usable:
-            raise OptionError("compaction", policy, "one of " + ", ".join(map(repr, COMPACTIONS))
-                              + ", or an object with a method choose(version, options)")
+            raise OptionError(
+                "compaction",
+                policy,
+                "one of "
+                + ", ".join(map(repr, COMPACTIONS))
+                + ", or an object with a method choose(version, options)",
+            )
 
     def check_available(self, available: Collection[str] | None = None) -> None:
-        """Refuse a compression that this build lacks (`available`: what it has; asked of the core when None)."""
+        """Refuse a compression that this build lacks (`available`: what it has; asked of the core when
+        None)."""
         have = available_compressions() if available is None else available
         for name in ("compression", "last_level_compression"):
             wanted = getattr(self, name)
             if wanted is not None and wanted not in have:
-                raise UnsupportedError(f"option {name}={wanted!r} needs a build of lsm with {wanted}; this one has "
-                                       f"{', '.join(sorted(have))}: install one that has it, or give {name}='none'")
+                raise UnsupportedError(
+                    f"option {name}={wanted!r} needs a build of lsm with {wanted}; this one has "
+                    f"{', '.join(sorted(have))}: install one that has it, or give {name}='none'"
+                )
 
     @classmethod
     def from_keywords(cls, stored: Options | None, **keywords: Any) -> Options:
-        """The stored options (or the defaults) with `keywords` over them, for which this build has what is needed."""
+        """The stored options (or the defaults) with `keywords` over them, for which this build has what is
+        needed."""
         known = [f.name for f in dataclasses.fields(cls)]
         for name in keywords:
             if name not in known:
@@ -156,7 +179,8 @@ class Options:
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Options:
-        """The options `to_json` described; OptionError or OptionNameError when they are not such a description."""
+        """The options `to_json` described; OptionError or OptionNameError when they are not such a
+        description."""
         known = {f.name for f in dataclasses.fields(cls)}
         for name in plain:
             if name not in known:
@@ -172,7 +196,11 @@ class Options:
 
 def _stored_policy(plain: Any) -> StoredPolicy:
     shaped = isinstance(plain, dict) and set(plain) == {"name", "parameters"}
-    if not shaped or not isinstance(plain["name"], str) or not isinstance(plain["parameters"], dict) \
-            or any(type(v) not in (int, float, str, bool, type(None)) for v in plain["parameters"].values()):
+    if (
+        not shaped
+        or not isinstance(plain["name"], str)
+        or not isinstance(plain["parameters"], dict)
+        or any(type(v) not in (int, float, str, bool, type(None)) for v in plain["parameters"].values())
+    ):
         raise OptionError("compaction", plain, "a stored policy: its name and its parameters")
     return StoredPolicy(plain["name"], tuple(sorted(plain["parameters"].items())))

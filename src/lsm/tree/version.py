@@ -1,16 +1,21 @@
 """Version: which tables hold the database on disk, level by level, at one moment.
 
 Invariants (all of them asserted by `check`; `edit` checks the version it makes):
-1. Level 0 is sorted newest first. Two of its tables may overlap in keys; then all of the newer one was written after
-   all of the older one.
-2. Every deeper level is one sorted run: key ranges ascending and disjoint. A user key never straddles two tables.
-3. For any key, a shallower level holds newer writes than a deeper one. Metadata cannot show this; every edit must keep
-   it, and `lsm.tree.compaction.choice.validate` refuses those that would not.
+1. Level 0 is sorted newest first. Two of its tables may overlap in keys; then all of the newer one was
+   written after all of the older one.
+2. Every deeper level is one sorted run: key ranges ascending and disjoint. A user key never straddles two
+   tables.
+3. For any key, a shallower level holds newer writes than a deeper one. Metadata cannot show this; every edit
+   must keep it, and `lsm.tree.compaction.choice.validate` refuses those that would not.
 4. A table number occurs once.
 
-Immutable: readers and the background thread hold one as long as they like, and never lock. Deterministic, no I/O.
-A broken invariant, or an edit of what is not there, is a ValueError: a mistake of this program, not of its user.
+Immutable: readers and the background thread hold one as long as they like, and never lock. Deterministic, no
+I/O.
+
+A broken invariant, or an edit of what is not there, is a ValueError: a mistake of this program, not of
+its user.
 """
+
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
@@ -18,26 +23,27 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
 LEVELS = 7
-KEY_BYTES_MAX = 65_535              # as in core/key.pxd
+KEY_BYTES_MAX = 65_535  # as in core/key.pxd
 SEQUENCE_MAX = (1 << 56) - 1
 
 
 @dataclass(frozen=True)
 class TableMeta:
-    """What the tree knows of a table without opening it. `smallest` and `largest` are user keys, both inclusive."""
+    """What the tree knows of a table without opening it. `smallest` and `largest` are user keys, both
+    inclusive."""
 
     number: int
-    size: int                       # bytes of the file
-    entries: int                    # tombstones included
+    size: int  # bytes of the file
+    entries: int  # tombstones included
     tombstones: int
     smallest: bytes
     largest: bytes
     min_sequence: int
     max_sequence: int
-    crc: int                        # CRC32C of the whole file
+    crc: int  # CRC32C of the whole file
     key_bytes: int
     value_bytes: int
-    created: int                    # microseconds since 1970; a merge passes on the newest of its inputs
+    created: int  # microseconds since 1970; a merge passes on the newest of its inputs
 
     @property
     def name(self) -> str:
@@ -127,14 +133,19 @@ class Version:
         tables = self.levels[level]
         if level == 0:
             return tuple(table for table in tables if table.overlaps(smallest, largest))
-        return tables[bisect_left(tables, smallest, key=_largest):bisect_right(tables, largest, key=_smallest)]
+        return tables[
+            bisect_left(tables, smallest, key=_largest) : bisect_right(tables, largest, key=_smallest)
+        ]
 
     def deeper_has_overlap(self, level: int, smallest: bytes, largest: bytes) -> bool:
         """Whether any level below this one has a table reaching into [smallest, largest]."""
-        return any(self.overlapping(deeper, smallest, largest) for deeper in range(level + 1, len(self.levels)))
+        return any(
+            self.overlapping(deeper, smallest, largest) for deeper in range(level + 1, len(self.levels))
+        )
 
     def edit(self, add: Iterable[tuple[int, TableMeta]] = (), remove: Iterable[int] = ()) -> Version:
-        """The version without the tables numbered `remove` and with `add` in their places. To move is to do both."""
+        """The version without the tables numbered `remove` and with `add` in their places. To move is to do
+        both."""
         gone = set(remove)
         missing = gone - {table.number for table in self.tables()}
         if missing:
@@ -165,27 +176,35 @@ class Version:
         for level, tables in enumerate(self.levels[1:], 1):
             for left, right in zip(tables, tables[1:], strict=False):
                 if left.largest >= right.smallest:
-                    raise ValueError(f"level {level}: tables {left.number} and {right.number} are not in order or "
-                                     f"overlap: {left.largest!r} >= {right.smallest!r}\n{self}")
+                    raise ValueError(
+                        f"level {level}: tables {left.number} and {right.number} are not in order or "
+                        f"overlap: {left.largest!r} >= {right.smallest!r}\n{self}"
+                    )
 
     def _check_recency(self) -> None:
         tables = self.levels[0]
         for newer, older in zip(tables, tables[1:], strict=False):
             if _newest_first(newer) > _newest_first(older):
-                raise ValueError(f"level 0: table {older.number} is newer than {newer.number}, which comes "
-                                 f"before it\n{self}")
+                raise ValueError(
+                    f"level 0: table {older.number} is newer than {newer.number}, which comes "
+                    f"before it\n{self}"
+                )
         for i, newer in enumerate(tables):
-            for older in tables[i + 1:]:
+            for older in tables[i + 1 :]:
                 if older.max_sequence < newer.min_sequence:
-                    break                       # so are all that follow
+                    break  # so are all that follow
                 if older.overlaps(newer.smallest, newer.largest):
-                    raise ValueError(f"level 0: tables {newer.number} and {older.number} overlap in keys and in "
-                                     f"sequences\n{self}")
+                    raise ValueError(
+                        f"level 0: tables {newer.number} and {older.number} overlap in keys and in "
+                        f"sequences\n{self}"
+                    )
 
     def __str__(self) -> str:
         lines = []
         for level, tables in enumerate(self.levels):
             for t in tables:
-                lines.append(f"  level {level}: {t.name} {t.smallest[:20]!r}..{t.largest[:20]!r} {t.entries} entries, "
-                             f"{t.size} bytes, sequences {t.min_sequence}..{t.max_sequence}")
+                lines.append(
+                    f"  level {level}: {t.name} {t.smallest[:20]!r}..{t.largest[:20]!r} {t.entries} entries, "
+                    f"{t.size} bytes, sequences {t.min_sequence}..{t.max_sequence}"
+                )
         return "\n".join(lines) or "  (no tables)"
