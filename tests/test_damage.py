@@ -11,7 +11,7 @@ from damage import Victim, flipped, places
 
 MODEL = {b"key:%04d" % number: b"%d:" % number + bytes((number % 251,)) * (number % 60) for number in range(0, 600, 2)}
 OPTIONS = {"block_bytes": 512, "table_bytes": 8 << 10, "memtable_bytes": 64 << 10, "compression": "none"}
-MOST = int(os.environ.get("LSM_FLIPS", "60"))  # damages of each kind a file
+MOST = int(os.environ.get("LSM_FLIPS", "150"))  # damages of each kind a file
 
 
 def build(path, rows):
