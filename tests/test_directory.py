@@ -1,6 +1,8 @@
 """The real storage layer, through its Python door: names, whole files, logs both ways, locks, and what it refuses."""
 import errno
+import gc
 import os
+import pickle
 import resource
 import signal
 import subprocess
@@ -150,6 +152,9 @@ def test_a_missing_directory(tmp_path):
     with pytest.raises(StorageError) as caught:
         _core.Directory(tmp_path / "none")
     assert caught.value.errno == errno.ENOENT
+    assert isinstance(caught.value, FileNotFoundError)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (type(again), str(again)) == (type(caught.value), str(caught.value))
 
 
 def test_a_file_in_place_of_a_directory(tmp_path):
@@ -158,6 +163,7 @@ def test_a_file_in_place_of_a_directory(tmp_path):
         with pytest.raises(StorageError) as caught:
             _core.Directory(tmp_path / "file", create=create)
         assert caught.value.errno == errno.ENOTDIR
+        assert isinstance(caught.value, NotADirectoryError)
         assert "give a directory" in str(caught.value)
 
 
@@ -238,6 +244,22 @@ def test_a_log_may_be_cut_and_continued(directory):
     assert prefix(directory, "l", 120_001) == (b"a" * 50_001 + b"b" * 70_000, True)
     with pytest.raises(ValueError):
         log.truncate(120_002)
+
+
+@pytest.mark.parametrize("make", [lambda path: _core.Directory(path), lambda path: _core.SimulatedDirectory()])
+def test_a_log_and_its_directory_in_a_cycle(tmp_path, make):
+    """The collector must not free the directory before the log's file is closed."""
+    class Holder:
+        pass
+
+    for i in range(20):
+        holder = Holder()
+        holder.directory = make(tmp_path)
+        holder.log = holder.directory.create_log(f"{i}")
+        holder.log.append(b"x")
+        holder.self = holder
+        del holder
+        gc.collect()
 
 
 def test_one_log_synced_while_written(directory):

@@ -54,6 +54,7 @@ cdef extern from "pthread.h" nogil:
 
 include "binding/faults.pxi"
 include "binding/directory.pxi"
+include "binding/simulated.pxi"
 include "binding/checksum.pxi"
 include "binding/cache.pxi"
 include "binding/table.pxi"

@@ -2,9 +2,11 @@
 #
 # Every method raises the typed errors of faults.pxi, and releases the GIL while it may block. A Directory owns its Env
 # and frees it only when the last reference to it goes: whoever keeps a C File, or calls through `env`, keeps the
-# Directory. `close()` gives the lock back and refuses further use.
+# Directory (a cdef class that does so in its __dealloc__ too is `@cython.no_gc_clear`). `close()` gives the lock back
+# and refuses further use.
 #
-# Threads: a Directory may be shared; a LogFile has one writer (a lock of its own keeps misuse from harm).
+# Threads: a Directory may be shared; a LogFile has one writer and one syncer (locks of its own keep misuse from harm).
+cimport cython
 from libc.errno cimport EINVAL, ENAMETOOLONG, ENOENT, ENOMEM
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, realloc
@@ -330,16 +332,19 @@ cdef class Directory:
             env.unlock(env)
 
 
+@cython.no_gc_clear         # the collector must not take the directory away before the file is closed
 cdef class LogFile:
     """A log being written (made by `Directory.create_log`). The engine writes its logs in C; this door is for tests."""
     cdef Directory directory
     cdef File *file
-    cdef pthread_mutex_t mutex
+    cdef pthread_mutex_t mutex          # one writer at a time
+    cdef pthread_mutex_t sync_mutex     # one sync at a time, beside the writer; closing takes both
     cdef readonly str name
 
     def __cinit__(self):
         self.file = NULL
         pthread_mutex_init(&self.mutex, NULL)
+        pthread_mutex_init(&self.sync_mutex, NULL)
 
     def __init__(self):
         if self.directory is None:
@@ -349,6 +354,7 @@ cdef class LogFile:
         if self.file != NULL:
             self.file.env.close(self.file)
         pthread_mutex_destroy(&self.mutex)
+        pthread_mutex_destroy(&self.sync_mutex)
 
     def __enter__(self):
         return self
@@ -394,10 +400,10 @@ cdef class LogFile:
         """Make everything appended durable. A failure is final: later calls raise it again."""
         cdef int error = -1
         with nogil:
-            pthread_mutex_lock(&self.mutex)
+            pthread_mutex_lock(&self.sync_mutex)
             if self.file != NULL:
                 error = self.file.env.sync(self.file)
-            pthread_mutex_unlock(&self.mutex)
+            pthread_mutex_unlock(&self.sync_mutex)
         self.finish(error, "syncing")
 
     def truncate(self, uint64_t size):
@@ -415,10 +421,12 @@ cdef class LogFile:
         cdef File *file
         cdef int error = 0
         with nogil:
+            pthread_mutex_lock(&self.sync_mutex)
             pthread_mutex_lock(&self.mutex)
             file = self.file
             self.file = NULL
             pthread_mutex_unlock(&self.mutex)
+            pthread_mutex_unlock(&self.sync_mutex)
             if file != NULL:
                 error = file.env.close(file)
         self.finish(error, "closing")

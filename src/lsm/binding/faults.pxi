@@ -29,6 +29,33 @@ cdef dict _ADVICE = {
 }
 
 
+
+class MissingFileError(StorageError, FileNotFoundError):
+    """A StorageError with ENOENT, for those who catch by the built-in name."""
+
+
+class NoDirectoryError(StorageError, NotADirectoryError):
+    """A StorageError with ENOTDIR."""
+
+
+class NoPermissionError(StorageError, PermissionError):
+    """A StorageError with EACCES, EPERM or EROFS."""
+
+
+class FileThereError(StorageError, FileExistsError):
+    """A StorageError with EEXIST."""
+
+
+cdef dict _BY_ERRNO = {
+    _errno.ENOENT: MissingFileError,
+    _errno.ENOTDIR: NoDirectoryError,
+    _errno.EACCES: NoPermissionError,
+    _errno.EPERM: NoPermissionError,
+    _errno.EROFS: NoPermissionError,
+    _errno.EEXIST: FileThereError,
+}
+
+
 cdef object _storage_error(Fault *fault, where):
     what = fault.detail.decode("utf-8", "replace")
     text = _os.strerror(fault.error)
@@ -37,7 +64,7 @@ cdef object _storage_error(Fault *fault, where):
     advice = _ADVICE.get(fault.error)
     if advice is not None:
         text = f"{text}; {advice}"
-    return StorageError(fault.error, text, where)
+    return _BY_ERRNO.get(fault.error, StorageError)(fault.error, text, where)
 
 
 cdef object error_of_fault(Fault *fault, path):

@@ -4,6 +4,7 @@ A LogWriter owns the File of one log. It is made complete on disk, header and na
 log that is listed is there. Threads: append under the store's write lock; `sync` beside it.
 """
 @cython.final
+@cython.no_gc_clear         # __dealloc__ needs what it refers to
 cdef class LogWriter:
     cdef Directory directory            # keeps the Env alive
     cdef File *file

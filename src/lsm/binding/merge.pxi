@@ -7,6 +7,7 @@ not finished is removed when the merge goes.
 Threads: one.
 """
 @cython.final
+@cython.no_gc_clear         # __dealloc__ needs what it refers to
 cdef class TableMerge:
     cdef Directory directory
     cdef list inputs                        # what the cursors borrow from

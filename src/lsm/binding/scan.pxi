@@ -4,6 +4,7 @@ All three refer to their store and learn from its gate that it was closed. A Sca
 began with, so that nothing they stand on can go away under them, whatever is flushed, compacted or closed meanwhile.
 Threads: one thread at a time each; a second one that comes while the first waits for the disk gets BusyError.
 """
+@cython.no_gc_clear         # __dealloc__ needs the view
 cdef class Reader:
     """What Scan and Cursor share: rows of one view at one moment."""
     cdef Store store
@@ -64,6 +65,7 @@ cdef class Reader:
 
 
 @cython.final
+@cython.no_gc_clear
 cdef class Scan(Reader):
     """The rows of a range, as an iterator: see `DB.scan`."""
     cdef bint begun
@@ -197,6 +199,7 @@ cdef int _bound_set(Buffer *bound, Slice key, bint after) except -1:
 
 
 @cython.final
+@cython.no_gc_clear
 cdef class Cursor(Reader):
     """A place in the order of the keys that can be moved both ways. Every move answers whether it stands on a row.
 
@@ -286,6 +289,7 @@ cdef class Cursor(Reader):
         return self.rows.valid
 
 
+@cython.no_gc_clear         # __dealloc__ needs the store
 cdef class Snapshot:
     """The database as it was at one moment: get, [], in, multi_get, scan, cursor, iteration, len.
 

@@ -4,6 +4,7 @@ It holds references to all of them, so whoever holds the view can read without a
 meanwhile. Another state of the tree is another View.
 """
 @cython.final
+@cython.no_gc_clear         # __dealloc__ needs what it refers to
 cdef class View:
     cdef readonly Directory directory
     cdef readonly tuple memtables           # newest first

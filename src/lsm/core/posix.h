@@ -103,6 +103,23 @@ static inline int lsm_preallocate(int fd, uint64_t offset, uint64_t size) {
 #endif
 }
 
+/* Zeros over [offset, offset + size). The pages of a log come into the page cache this way before they are mapped:
+   written, they come in pieces (large folios) that a mapping takes whole; faulted in, one by one at five times the
+   price. Pieces of 64 KiB are the size a busy kernel still has at hand. */
+static inline int lsm_write_zeros(int fd, uint64_t offset, uint64_t size) {
+    static char zeros[1 << 16];         /* never written: costs no file space */
+    while (size > 0) {
+        ssize_t written = pwrite(fd, zeros, size < sizeof zeros ? size : sizeof zeros, (off_t)offset);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return written < 0 ? errno : EIO;
+        offset += (uint64_t)written;
+        size -= (uint64_t)written;
+    }
+    return 0;
+}
+
 /* Make every page of a mapping present and writable now, where a failure is still a return code. */
 static inline int lsm_populate(uint8_t *map, size_t size, size_t page) {
 #ifdef __linux__
