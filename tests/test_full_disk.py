@@ -209,4 +209,6 @@ def test_filling_and_making_room_over_and_over_never_loses_a_write(disk):
             assert found in (model, {**model, unsure[0]: unsure[1]}), f"turn {turn}"
             model = found
             db.compact()
+        used = sum(file.stat().st_size for file in (disk / "db").iterdir())
+        assert used < 2 << 20, "what failed writes left behind was not removed"
         (disk / "ballast").write_bytes(bytes(BALLAST))
