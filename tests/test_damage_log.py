@@ -53,7 +53,10 @@ def first_difference(one, two):
 
 
 class KilledLog(Victim):
-    """The directory a killed writer left (copied while it lived: the same bytes); `log` is the live log, `last` and `end` where its last record lies."""
+    """The directory a killed writer left (copied while it lived: the same bytes).
+
+    `log` is the live log, and its last record lies from `last` to `end`.
+    """
 
     def __init__(self, directory):
         with Child(WRITER, directory / "db") as writer:
