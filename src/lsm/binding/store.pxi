@@ -397,15 +397,16 @@ cdef class Store:
 
     # ---------------------------------------------------------------- reading
 
-    cdef object find(self, object key, uint64_t sequence, object default):
+    # A reader first takes the view, then the sequence: the view it holds then has all that is visible at that moment.
+    # The other way round, a compaction installed in between could have dropped what the older moment sees.
+
+    cdef object find(self, object key, View view, uint64_t sequence, object default):
         cdef Borrowed k
         cdef Lookup found
-        cdef View view
         if self.gate & GATE_SHUT:
             self._refuse()
         borrow(key, &k, "keys")
         self.gets += 1
-        view = self.view                            # pins what the search touches
         try:
             view.lookup(k.slice, sequence, &found)
         finally:
@@ -420,21 +421,25 @@ cdef class Store:
 
     def get(self, key, default=None):
         """The value of `key`, or `default`. Raises CorruptionError when what is on disk is not what was written."""
-        return self.find(key, lsm_load_acquire(&self.sequence), default)
+        cdef View view = self.view
+        return self.find(key, view, lsm_load_acquire(&self.sequence), default)
 
     def __getitem__(self, key):
-        cdef object value = self.find(key, lsm_load_acquire(&self.sequence), _missing)
+        cdef View view = self.view
+        cdef object value = self.find(key, view, lsm_load_acquire(&self.sequence), _missing)
         if value is _missing:
             raise KeyError(key)
         return value
 
     def __contains__(self, key):
-        return self.find(key, lsm_load_acquire(&self.sequence), _missing) is not _missing
+        cdef View view = self.view
+        return self.find(key, view, lsm_load_acquire(&self.sequence), _missing) is not _missing
 
     def multi_get(self, keys, default=None):
         """The values of many keys, in their order, all of one moment; `default` where there is none."""
+        cdef View view = self.view
         cdef uint64_t sequence = lsm_load_acquire(&self.sequence)
-        return [self.find(key, sequence, default) for key in keys]
+        return [self.find(key, view, sequence, default) for key in keys]
 
     def scan(self, start=None, stop=None, *, prefix=None, bint include_start=True, bint include_stop=False,
              bint reverse=False, limit=None, bint keys=True, bint values=True):
@@ -444,10 +449,11 @@ cdef class Store:
         (key, value); with `values=False` keys alone, with `keys=False` values alone. Raises CorruptionError rather
         than end early. Cost: about a get to begin with, then a fraction of one each row.
         """
-        return self.scan_at(lsm_load_acquire(&self.sequence), start, stop, prefix, include_start, include_stop,
+        cdef View view = self.view
+        return self.scan_at(view, lsm_load_acquire(&self.sequence), start, stop, prefix, include_start, include_stop,
                             reverse, limit, keys, values)
 
-    cdef Scan scan_at(self, uint64_t sequence, start, stop, prefix, bint include_start, bint include_stop,
+    cdef Scan scan_at(self, View view, uint64_t sequence, start, stop, prefix, bint include_start, bint include_stop,
                       bint reverse, limit, bint keys, bint values):
         cdef Scan scan
         if self.gate & GATE_SHUT:
@@ -455,7 +461,7 @@ cdef class Store:
         if not keys and not values:
             raise ValueError("keys=False and values=False leave nothing to iterate over")
         scan = Scan(self)
-        scan.open(self.view, sequence)
+        scan.open(view, sequence)
         scan.bound(start, stop, prefix, include_start, include_stop)
         scan.shape(reverse, limit, keys, values)
         return scan
@@ -484,7 +490,8 @@ cdef class Store:
         if self.gate & GATE_SHUT:
             self._refuse()
         cdef Cursor cursor = Cursor(self)
-        cursor.open(self.view, lsm_load_acquire(&self.sequence))
+        cdef View view = self.view
+        cursor.open(view, lsm_load_acquire(&self.sequence))
         return cursor
 
     def snapshot(self):
