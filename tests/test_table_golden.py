@@ -1,0 +1,51 @@
+"""Format 1 of table files for ever: the kept file opens, and writing the same entries gives the same bytes.
+
+`python tests/test_table_golden.py` writes the file anew: only for a new format version, into a new folder.
+"""
+import pathlib
+import shutil
+import sys
+
+import pytest
+from table_files import DATABASE, DELETE, PUT, open_table, sort_entries, write_table
+
+from lsm import _core
+
+GOLDEN = pathlib.Path(__file__).parent / "data" / "v1" / "000042.table"
+ENTRIES = sort_entries([(b"", 1, PUT, b"the empty key"), (b"empty value", 2, PUT, b""), (b"\0\xff", 3, DELETE, b"")]
+                       + [(b"city:%04d" % n, 100 + n, PUT, b"value %d " % n * (n % 5)) for n in range(60)]
+                       + [(b"city:%04d" % n, 50 + n, DELETE if n % 2 else PUT, b"") for n in range(0, 60, 7)]
+                       + [(b"many", n, PUT, b"version %d" % n) for n in range(1, 40)])
+OPTIONS = {"block_bytes": 256, "restart_interval": 4, "bits_per_key": 10, "number": 42, "created": 1_700_000_000_000_000}
+
+
+def test_the_golden_file_opens_and_holds_what_was_written(tmp_path):
+    shutil.copy(GOLDEN, tmp_path / GOLDEN.name)
+    directory = _core.Directory(str(tmp_path))
+    table = open_table(directory, GOLDEN.name, number=42, database_id=DATABASE, size=GOLDEN.stat().st_size)
+    assert table.entries_list() == ENTRIES and table.entries_list(reverse=True) == ENTRIES[::-1]
+    assert all(table.get(key, sequence) == (sequence, kind, value) for key, sequence, kind, value in ENTRIES)
+    table.verify(_core.crc32c(GOLDEN.read_bytes()))
+
+
+def test_the_same_entries_give_the_same_bytes(tmp_path):
+    directory = _core.Directory(str(tmp_path / "db"), create=True)
+    facts = write_table(directory, GOLDEN.name, ENTRIES, **OPTIONS)
+    assert (tmp_path / "db" / GOLDEN.name).read_bytes() == GOLDEN.read_bytes()
+    assert facts["crc"] == _core.crc32c(GOLDEN.read_bytes())
+
+
+@pytest.mark.parametrize("compression", _core.compressions[1:])
+def test_golden_files_with_compression_open(tmp_path, compression):
+    golden = GOLDEN.with_name(f"{compression}.table")
+    shutil.copy(golden, tmp_path / golden.name)
+    table = open_table(_core.Directory(str(tmp_path)), golden.name)
+    assert table.entries_list() == ENTRIES
+    table.verify(_core.crc32c(golden.read_bytes()))
+
+
+if __name__ == "__main__":
+    folder = _core.Directory(sys.argv[1], create=True)
+    write_table(folder, GOLDEN.name, ENTRIES, **OPTIONS)
+    for compression in _core.compressions[1:]:
+        write_table(folder, f"{compression}.table", ENTRIES, compression=compression, **(OPTIONS | {"block_bytes": 2048}))
