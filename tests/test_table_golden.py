@@ -44,6 +44,20 @@ def test_golden_files_with_compression_open(tmp_path, compression):
     table.verify(_core.crc32c(golden.read_bytes()))
 
 
+def test_the_example_of_the_format_page(tmp_path):
+    directory = _core.Directory(str(tmp_path / "db"), create=True)
+    entries = [(b"kenya", 3, PUT, b"Nairobi"), (b"kenya", 1, DELETE, b""), (b"kigali", 2, PUT, b"Rwanda")]
+    write_table(directory, "000001.table", entries, number=1, created=0x1000)
+    file = (tmp_path / "db" / "000001.table").read_bytes()
+    for at, part in [(0, b"\x00\x05\x07\x81\x06kenyaNairobi"), (0x11, b"\x05\x00\x00\x80\x02"),
+                     (0x16, b"\x01\x05\x06\x81\x04igaliRwanda"), (0x26, bytes.fromhex("0000000001000000005f3e3d12")),
+                     (0x73, bytes.fromhex("0700bc22ffc5")), (0x79, b"\x06kigali\x00\x33"),
+                     (0x87, b"\x03\0\0\0\0\0\0\0\x01"), (0xFA, bytes.fromhex("007665fd6d")), (0xFF, b"\x33"),
+                     (0x10F, b"\x79"), (0x11F, b"\x87"), (0x12F, bytes.fromhex("01000000c859a8e3") + b"lsmtable")]:
+        assert file[at:at + len(part)] == part, hex(at)
+    assert len(file) == 0x13F
+
+
 if __name__ == "__main__":
     folder = _core.Directory(sys.argv[1], create=True)
     write_table(folder, GOLDEN.name, ENTRIES, **OPTIONS)
