@@ -1,41 +1,78 @@
 """Build of the one extension module, lsm._core. Everything else is in pyproject.toml.
 
 Environment switches (docs/building.md):
-  LSM_DEBUG=1        checks on: bounds checks, C assertions, no optimisation
-  LSM_SANITIZE=1     AddressSanitizer + UndefinedBehaviorSanitizer (implies LSM_DEBUG)
+  LSM_DEBUG=1            checks on: bounds checks, C assertions, little optimisation
+  LSM_SANITIZE=1         AddressSanitizer + UndefinedBehaviorSanitizer (implies LSM_DEBUG)
   LSM_WITHOUT=lz4,zstd   leave out a compression library that is present
+  LSM_REQUIRE=lz4,zstd   fail when one of these is not there (release wheels)
+
+Invariant: the objects of two flavours (plain, debug, sanitize) never meet. Each has its own directory under build/,
+and `stamp` makes everything be built again when the flags change, as an in-place build shares src/lsm.
 """
 import glob
 import os
+import shlex
 import subprocess
+import sys
 import sysconfig
 import tempfile
 
+import Cython
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-DEBUG = os.environ.get("LSM_DEBUG") == "1" or os.environ.get("LSM_SANITIZE") == "1"
 SANITIZE = os.environ.get("LSM_SANITIZE") == "1"
-WITHOUT = os.environ.get("LSM_WITHOUT", "").split(",")
+DEBUG = os.environ.get("LSM_DEBUG") == "1" or SANITIZE
+FLAVOUR = "sanitize" if SANITIZE else "debug" if DEBUG else "plain"
+BUILD = os.path.join("build", FLAVOUR)
+
+
+def names(variable: str) -> list[str]:
+    return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
 
 
 def links(header: str, library: str) -> bool:
     """True when a program that includes the header and links the library can be built here."""
-    compiler = (sysconfig.get_config_var("CC") or "cc").split()
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    flags = shlex.split(" ".join(os.environ.get(name, "") for name in ("CPPFLAGS", "CFLAGS", "LDFLAGS")))
     with tempfile.TemporaryDirectory() as place:
         source = os.path.join(place, "probe.c")
         with open(source, "w") as file:
             file.write(f"#include <{header}>\nint main(void) {{ return 0; }}\n")
-        command = [*compiler, source, "-o", os.path.join(place, "probe"), f"-l{library}"]
+        command = [*compiler, source, "-o", os.path.join(place, "probe"), *flags, f"-l{library}"]
         return subprocess.run(command, capture_output=True).returncode == 0
 
 
-macros, libraries = [], []
-for name in ("lz4", "zstd"):
-    if name not in WITHOUT and links(f"{name}.h", name):
-        macros.append((f"LSM_HAVE_{name.upper()}", "1"))
-        libraries.append(name)
+def compression_libraries() -> list[str]:
+    """Which of lz4 and zstd this build gets; a build without them works and says what it lacks."""
+    found = []
+    for name in ("lz4", "zstd"):
+        if name in names("LSM_WITHOUT"):
+            continue
+        if links(f"{name}.h", name):
+            found.append(name)
+        elif name in names("LSM_REQUIRE"):
+            raise SystemExit(f"LSM_REQUIRE names {name}, but {name}.h and lib{name} were not found")
+    return found
 
+
+def stamp(*flags: object) -> tuple[str, bool]:
+    """A file that changes exactly when the flags do, and whether it just did."""
+    path, text = os.path.join("build", "flags"), repr((Cython.__version__, sys.version_info[:2], *flags)) + "\n"
+    try:
+        with open(path) as file:
+            if file.read() == text:
+                return path, False
+    except FileNotFoundError:
+        pass
+    os.makedirs("build", exist_ok=True)
+    with open(path, "w") as file:
+        file.write(text)
+    return path, True
+
+
+libraries = compression_libraries()
+macros = [(f"LSM_HAVE_{name.upper()}", "1") for name in libraries]
 compile_args = ["-std=gnu11", "-fvisibility=hidden", "-Wno-unused-function", "-Wno-unreachable-code"]
 link_args = []
 if DEBUG:
@@ -46,12 +83,14 @@ else:
 if SANITIZE:
     compile_args += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
     link_args += ["-fsanitize=address,undefined"]
+stamp_path, flags_changed = stamp(macros, compile_args, link_args)
+print(f"lsm: {FLAVOUR} build, compression: {', '.join(libraries) or 'none found'}", file=sys.stderr)
 
 core = Extension(
     "lsm._core",
     ["src/lsm/_core.pyx"],
     include_dirs=["src/lsm/core"],
-    depends=sorted(glob.glob("src/lsm/core/*") + glob.glob("src/lsm/binding/*")),
+    depends=[stamp_path, *sorted(glob.glob("src/lsm/core/*") + glob.glob("src/lsm/binding/*"))],
     define_macros=macros,
     libraries=libraries,
     extra_compile_args=compile_args,
@@ -59,8 +98,11 @@ core = Extension(
 )
 
 setup(
+    options={"build": {"build_base": BUILD}},
     ext_modules=cythonize(
         [core],
+        build_dir=BUILD,
+        force=flags_changed,
         include_path=["src"],
         compiler_directives={
             "language_level": 3,

@@ -1,0 +1,41 @@
+"""lsm: an embedded, ordered, durable key-value store.
+
+    >>> import lsm, tempfile
+    >>> with lsm.open(tempfile.mkdtemp()) as db:
+    ...     db.put(b"kenya:capital", b"Nairobi")
+    ...     list(db.scan(prefix=b"kenya:"))
+    [(b'kenya:capital', b'Nairobi')]
+
+`open` opens a database and answers a `DB`. `Options` says how it is laid out and run. All errors are `Error`s.
+"""
+from lsm._core import BlockCache, Cursor, Scan, Snapshot, WriteBatch
+from lsm.engine import Engine
+from lsm.errors import (
+    BusyError,
+    ClosedError,
+    CorruptionError,
+    Error,
+    ForkedError,
+    LockedError,
+    NotADatabaseError,
+    OptionError,
+    OptionNameError,
+    PolicyError,
+    ReadOnlyError,
+    StorageError,
+    UnsupportedError,
+    VersionError,
+)
+from lsm.options import Options
+from lsm.registry import open
+from lsm.stats import LevelStats, Stats
+from lsm.tree.database import DB
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DB", "BlockCache", "BusyError", "ClosedError", "CorruptionError", "Cursor", "Engine", "Error", "ForkedError",
+    "LevelStats", "LockedError", "NotADatabaseError", "OptionError", "OptionNameError", "Options", "PolicyError",
+    "ReadOnlyError", "Scan", "Snapshot", "Stats", "StorageError", "UnsupportedError", "VersionError", "WriteBatch",
+    "open",
+]

@@ -1,8 +1,74 @@
 # cython: language_level=3
-"""The one extension module of lsm: the Python doors (binding/*.pxi) over the C parts (core/*.pxd), in layer order."""
+"""The one extension module of lsm: the Python doors (binding/*.pxi) over the C parts (core/*.pxd), in layer order.
+
+An included file sees what the files before it define; it names what it takes from core/ itself or here.
+"""
+cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.exc cimport PyErr_CheckSignals
+from libc.errno cimport EDQUOT, ENOSPC
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+from posix.time cimport nanosleep, timespec
+
+from lsm.core.arena cimport arena_ensure
+from lsm.core.buffer cimport Buffer, buffer_free, buffer_init, buffer_reserve, buffer_set, buffer_slice
+from lsm.core.coding cimport Input, Slice, input_left, input_of, slice_of
+from lsm.core.key cimport (
+    KEY_BYTES_MAX, KIND_DELETE, KIND_PUT, VALUE_BYTES_MAX, compare_slices, tag_kind, tag_of, tag_sequence,
+)
+from lsm.core.log cimport (
+    LOG_HEADER_BYTES, TAIL_CLEAN, TAIL_TORN, LogReader, log_header_check, log_header_encode, log_next, log_tail,
+    log_watermark,
+)
+from lsm.core.memtable cimport (
+    Memtable as c_memtable, memtable_add, memtable_bytes, memtable_cursor, memtable_ensure, memtable_free, memtable_get,
+    memtable_new,
+)
+from lsm.core.merge cimport Merge, merge_add, merge_close, merge_first, merge_init, merge_step, merge_top
+from lsm.core.record cimport (
+    BATCH_BYTES_MAX, RECORD_HEADER_BYTES, RecordEntry, RecordHeader, entry_decode, entry_encode, entry_payload,
+    record_bytes, record_open, record_seal,
+)
+from lsm.core.retain cimport Retain, retain_entry, retain_free, retain_init
+from lsm.core.run_cursor cimport run_cursor_open
+from lsm.core.skiplist cimport Entry, entry_value, insertion_bytes, skiplist_check
+from lsm.core.sources cimport (
+    LOOKUP_WOULD_READ, Lookup, Run, Sources, lookup_release, run_init, sources_find, sources_free, sources_init,
+)
+from lsm.core.visible cimport (
+    Visible, visible_close, visible_first, visible_init, visible_last, visible_next, visible_prev, visible_seek,
+    visible_seek_before,
+)
+
+cdef extern from "lsm_bits.h" nogil:
+    uint64_t lsm_load_acquire(const uint64_t *p)
+    uint64_t lsm_load_relaxed(const uint64_t *p)
+    void lsm_store_release(uint64_t *p, uint64_t value)
+    void lsm_store_relaxed(uint64_t *p, uint64_t value)
+
+cdef extern from "pthread.h" nogil:
+    int pthread_mutex_trylock(pthread_mutex_t *mutex)
+
 include "binding/faults.pxi"
 include "binding/directory.pxi"
 include "binding/checksum.pxi"
 include "binding/cache.pxi"
 include "binding/table.pxi"
 include "binding/parts.pxi"
+include "binding/bytes.pxi"
+include "binding/memtable.pxi"
+include "binding/log.pxi"
+include "binding/view.pxi"
+include "binding/merge.pxi"
+
+cdef class WriteBatch               # the store makes these, and they refer to it
+cdef class Scan
+cdef class Cursor
+cdef class Snapshot
+
+include "binding/store.pxi"
+include "binding/batch.pxi"
+include "binding/scan.pxi"

@@ -1,11 +1,12 @@
 """The errors of lsm: one tree, so that `except lsm.Error` catches whatever the store itself has to say.
 
-Each class also descends from the built-in exception a Python reader expects (OSError, ValueError, ...), says in its
-message what happened, where, and what to do next, and keeps the facts as attributes. Every one survives pickling
-with message and attributes.
+Each class also descends from the built-in exception a Python reader expects (OSError, ValueError, ...), says
+in its message what happened, where, and what to do next, and keeps the facts as attributes. Every one
+survives pickling with message and attributes.
 
 The bottom of the package: imports nothing of lsm; the compiled core imports it.
 """
+
 from __future__ import annotations
 
 import errno
@@ -13,8 +14,20 @@ import os
 from typing import Any
 
 __all__ = [
-    "BusyError", "ClosedError", "CorruptionError", "Error", "ForkedError", "LockedError", "NotADatabaseError",
-    "OptionError", "OptionNameError", "ReadOnlyError", "StorageError", "UnsupportedError", "VersionError",
+    "BusyError",
+    "ClosedError",
+    "CorruptionError",
+    "Error",
+    "ForkedError",
+    "LockedError",
+    "NotADatabaseError",
+    "OptionError",
+    "OptionNameError",
+    "PolicyError",
+    "ReadOnlyError",
+    "StorageError",
+    "UnsupportedError",
+    "VersionError",
 ]
 
 
@@ -23,7 +36,8 @@ class Error(Exception):
 
 
 class ClosedError(Error, ValueError):
-    """A database, snapshot, cursor, scan or batch was used after it, or its database, was closed. Open it again."""
+    """A database, snapshot, cursor, scan or batch was used after it, or its database, was closed. Open it
+    again."""
 
     def __init__(self, message: str = "the database is closed: open it again with lsm.open") -> None:
         super().__init__(message)
@@ -32,8 +46,11 @@ class ClosedError(Error, ValueError):
 class ForkedError(ClosedError):
     """A child process used a database its parent had opened before the fork. The child must open its own."""
 
-    def __init__(self, message: str = "this database was opened before a fork and belongs to the parent process: "
-                                      "open databases after forking, or start processes by 'spawn'") -> None:
+    def __init__(
+        self,
+        message: str = "this database was opened before a fork and belongs to the parent process: "
+        "open databases after forking, or start processes by 'spawn'",
+    ) -> None:
         super().__init__(message)
 
 
@@ -53,8 +70,10 @@ class LockedError(Error, BlockingIOError):
         holder = "another process" if self.pid is None else f"process {self.pid}"
         if self.pid == os.getpid():
             holder = f"this process ({self.pid})"
-        return (f"{self.path}: the database is open in {holder}: close it there, wait with lock_timeout=<seconds>, "
-                "or open it with read_only=True")
+        return (
+            f"{self.path}: the database is open in {holder}: close it there, wait with "
+            "lock_timeout=<seconds>, or open it with read_only=True"
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.path, self.pid)
@@ -74,15 +93,20 @@ class CorruptionError(Error):
         super().__init__(self.path, offset, detail)
 
     def __str__(self) -> str:
-        return (f"{self.path}: damaged at byte {self.offset}: {self.detail}; "
-                "verify() lists all damage, a checkpoint or backup restores it")
+        return (
+            f"{self.path}: damaged at byte {self.offset}: {self.detail}; "
+            "verify() lists all damage, a checkpoint or backup restores it"
+        )
 
 
 class ReadOnlyError(Error, PermissionError):
-    """A write to a database that takes none: opened with `read_only=True`, or turned read-only by a failed write or
-    sync (then `__cause__` is that first failure: remove its cause, close and open again; reads go on meanwhile)."""
+    """A write to a database that takes none: opened with `read_only=True`, or turned read-only by a failed
+    write or sync (then `__cause__` is that first failure: remove its cause, close and open again; reads go on
+    meanwhile)."""
 
-    def __init__(self, message: str = "the database was opened with read_only=True: open it without to write") -> None:
+    def __init__(
+        self, message: str = "the database was opened with read_only=True: open it without to write"
+    ) -> None:
         super().__init__(errno.EROFS, message)
 
     def __str__(self) -> str:
@@ -93,10 +117,12 @@ class ReadOnlyError(Error, PermissionError):
 
 
 class StorageError(Error, OSError):
-    """The operating system refused to store or read something: `errno`, `strerror` and `filename` are its own.
+    """The operating system refused to store or read something: `errno`, `strerror` and `filename` are its
+    own.
 
-    After a failed write the database is read-only: make room, or mend what `errno` names, then close and open it
-    again. Everything acknowledged before is kept. Made like an OSError: StorageError(errno, text, filename).
+    After a failed write the database is read-only: make room, or mend what `errno` names, then close and open
+    it again. Everything acknowledged before is kept. Made like an OSError: StorageError(errno, text,
+    filename).
     """
 
 
@@ -131,11 +157,14 @@ class UnsupportedError(Error):
 
 
 class NotADatabaseError(Error, FileNotFoundError):
-    """There is no database at `path`, and none may be made there: it is missing and `create=False`, it is a file, or
-    a directory that holds other things. Give the directory of a database, or a new or empty one."""
+    """There is no database at `path`, and none may be made there: it is missing and `create=False`, it is a
+    file, or a directory that holds other things. Give the directory of a database, or a new or empty one."""
 
-    def __init__(self, path: str | os.PathLike[str], detail: str = "there is no database here: "
-                                                                   "give its directory, or open with create=True") -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        detail: str = "there is no database here: give its directory, or open with create=True",
+    ) -> None:
         self.path = os.fspath(path)
         self.detail = detail
         super().__init__(errno.ENOENT, detail, self.path)
@@ -148,7 +177,8 @@ class NotADatabaseError(Error, FileNotFoundError):
 
 
 class OptionError(Error, ValueError):
-    """An option has a value outside its range. `option`, `value`, and `allowed`: what it may be, with units."""
+    """An option has a value outside its range. `option`, `value`, and `allowed`: what it may be, with
+    units."""
 
     def __init__(self, option: str, value: object, allowed: str) -> None:
         self.option = option
@@ -161,7 +191,8 @@ class OptionError(Error, ValueError):
 
 
 class OptionNameError(Error, TypeError):
-    """There is no option of that name. `name` is what was given, `nearest` the most similar right name or None."""
+    """There is no option of that name. `name` is what was given, `nearest` the most similar right name or
+    None."""
 
     def __init__(self, name: str, nearest: str | None = None) -> None:
         self.name = name
@@ -173,6 +204,22 @@ class OptionNameError(Error, TypeError):
         return f"there is no option {self.name!r}: {advice}"
 
 
+class PolicyError(Error, ValueError):
+    """A compaction policy asked for what would lose, resurrect or reorder writes; nothing of it was done.
+
+    Mend the policy (docs/policies.md), or open the database with a built-in one. `choice` is what it asked
+    for, `reason` why it was refused.
+    """
+
+    def __init__(self, choice: object, reason: str) -> None:
+        self.choice = choice
+        self.reason = reason
+        super().__init__(choice, reason)
+
+    def __str__(self) -> str:
+        return f"the compaction policy chose {self.choice!r}, which is refused: {self.reason}"
+
+
 class BusyError(Error):
-    """Try again later, or elsewhere: background work cannot keep up with the writers, or two threads used one cursor
-    or scan at the same time (give each thread its own)."""
+    """Try again later, or elsewhere: background work cannot keep up with the writers, or two threads used one
+    cursor or scan at the same time (give each thread its own)."""

@@ -11,7 +11,7 @@ from lsm.core.fault cimport (
 )
 
 from lsm.errors import (
-    ClosedError, CorruptionError, LockedError, StorageError, UnsupportedError, VersionError,
+    BusyError, ClosedError, CorruptionError, LockedError, StorageError, UnsupportedError, VersionError,
 )
 
 cdef dict _ADVICE = {

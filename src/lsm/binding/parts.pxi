@@ -67,7 +67,7 @@ def _block_get(bytes contents not None, bytes key not None, sequence=None):
     return (tag_sequence(entry.tag), tag_kind(entry.tag), bytes_of_slice(entry.value)), bool(past)
 
 
-cdef void _free_block_cursor(Cursor *cursor) noexcept nogil:
+cdef void _free_block_cursor(c_cursor *cursor) noexcept nogil:
     block_cursor_free(<BlockCursor *>cursor)
     free(cursor)
 
@@ -119,7 +119,7 @@ def _bench_get(Table table not None, list keys not None):
 
 def _bench_scan(Table table not None, bint scan, bint reverse=False):
     """Nanoseconds an entry of walking the whole table from C; and how many there were."""
-    cdef Cursor *cursor = table_cursor_open(table.table, scan)
+    cdef c_cursor *cursor = table_cursor_open(table.table, scan)
     cdef Fault fault
     cdef uint64_t found = 0
     import time

@@ -12,7 +12,7 @@ from lsm.core.bloom cimport hash64
 from lsm.core.cached_block cimport block_release
 from lsm.core.coding cimport Slice, slice_of
 from lsm.core.compress cimport COMPRESSION_LZ4, COMPRESSION_NONE, COMPRESSION_ZSTD, compression_built
-from lsm.core.cursor cimport Cursor
+from lsm.core.cursor cimport Cursor as c_cursor
 from lsm.core.env cimport Env
 from lsm.core.key cimport seek_tag, sequence_max, tag_kind, tag_of, tag_sequence
 from lsm.core.table cimport Table as CTable, TABLE_ABSENT, TABLE_WOULD_READ, TableAnswer, TableExpected, table_get
@@ -239,12 +239,12 @@ cdef class Table:
 cdef class EntryCursor:
     """A cursor over raw entries, deletions and old versions too. Every step answers (key, sequence, kind, value) or
     None. The engine walks in C; this door is for tests and tools."""
-    cdef Cursor *cursor
+    cdef c_cursor *cursor
     cdef object owner       # keeps the source alive
     cdef object path
 
     @staticmethod
-    cdef EntryCursor over(Cursor *cursor, owner, path):
+    cdef EntryCursor over(c_cursor *cursor, owner, path):
         cdef EntryCursor self = EntryCursor.__new__(EntryCursor)
         if cursor == NULL:
             raise MemoryError("no memory for a cursor")
@@ -258,7 +258,7 @@ cdef class EntryCursor:
             self.cursor.close(self.cursor)
 
     cdef entry(self, int answer, Fault *fault):
-        cdef Cursor *at = self.cursor
+        cdef c_cursor *at = self.cursor
         if answer != 0:
             raise_fault(fault, self.path)
         if not at.valid:

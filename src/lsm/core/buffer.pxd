@@ -7,6 +7,8 @@ from libc.stdint cimport uint8_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
+from lsm.core.coding cimport Slice, slice_of
+
 
 ctypedef struct Buffer:
     uint8_t *data
@@ -51,3 +53,13 @@ cdef inline int buffer_append(Buffer *self, const void *data, size_t size) noexc
         memcpy(self.data + self.size, data, size)
         self.size += size
     return 0
+
+
+cdef inline int buffer_set(Buffer *self, Slice bytes_) noexcept nogil:
+    """Hold a copy of these bytes instead of the present ones."""
+    self.size = 0
+    return buffer_append(self, bytes_.data, bytes_.size)
+
+
+cdef inline Slice buffer_slice(const Buffer *self) noexcept nogil:
+    return slice_of(self.data, self.size)

@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""The one door of a clone: builds lsm into an environment of its own and runs something in it.
+
+    python3 run.py tour [ARGUMENTS]         install with the command line, run `lsm tour`
+    python3 run.py test [ARGUMENTS]         install with the test tools, run the whole suite (arguments go to pytest)
+    python3 run.py debug-test [ARGUMENTS]   the same on a debug build: bounds checks, C assertions
+    python3 run.py sanitize-test [ARGUMENTS]    the same under AddressSanitizer and UndefinedBehaviorSanitizer
+    python3 run.py lint                     ruff, mypy and cython-lint alone
+    python3 run.py clean                    remove every environment and build directory made here
+
+Needs Python 3.10 or newer with venv, and a C compiler; fetches only from the package index. Another interpreter:
+`PYTHON=python3.13 python3 run.py test`, or run this file with it.
+
+Invariant: a flavour of the build (plain, debug, sanitize) has its own environment (.venv, .venv-debug, .venv-sanitize)
+and its own build directory (build/plain, ...: setup.py), so that their objects never meet.
+
+This file is kept to syntax that a much older Python can read, so that the complaint about its age can be printed.
+"""
+import glob
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+
+ROOT = os.path.dirname(os.path.abspath(__file__))
+OLDEST = (3, 10)
+FLAVOURS = {"plain": {}, "debug": {"LSM_DEBUG": "1"}, "sanitize": {"LSM_SANITIZE": "1"}}
+
+
+def give_up(message):
+    sys.stderr.write("run.py: %s\n" % message)
+    raise SystemExit(2)
+
+
+def use_chosen_interpreter():
+    """Start again under $PYTHON when it names another interpreter."""
+    chosen = os.environ.pop("PYTHON", "")
+    if not chosen:
+        return
+    found = shutil.which(chosen)
+    if found is None:
+        give_up("PYTHON=%s: no such program" % chosen)
+    if os.path.realpath(found) != os.path.realpath(sys.executable):
+        os.execv(found, [found, os.path.abspath(__file__)] + sys.argv[1:])
+
+
+def require_what_a_build_needs():
+    """Say in one line what is missing, before pip says it in a hundred."""
+    if sys.version_info < OLDEST:
+        give_up("this is Python %d.%d; lsm needs %d.%d or newer (PYTHON=python3.12 python3 run.py ...)"
+                % (sys.version_info[:2] + OLDEST))
+    if os.name != "posix":
+        give_up("lsm runs on Linux and macOS; %s is not supported yet" % sys.platform)
+    try:
+        import ensurepip  # noqa: F401
+        import venv  # noqa: F401
+    except ImportError as missing:
+        give_up("this Python cannot make a virtual environment (%s); on Debian or Ubuntu: "
+                "apt install python3-venv" % missing)
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+    if shutil.which(compiler) is None:
+        give_up("no C compiler (%s) found; on Debian or Ubuntu: apt install gcc libc6-dev; "
+                "on macOS: xcode-select --install" % compiler)
+    if not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")):
+        give_up("the headers of this Python (Python.h) are not installed; on Debian or Ubuntu: apt install python3-dev")
+
+
+def environment(flavour):
+    """The interpreter of the flavour's virtual environment, made anew when missing, broken or of another Python."""
+    place = os.path.join(ROOT, ".venv" if flavour == "plain" else ".venv-" + flavour)
+    python = os.path.join(place, "bin", "python")
+    asks = [python, "-c", "import sys, pip; print(sys.version)"]
+    try:
+        usable = subprocess.check_output(asks, stderr=subprocess.DEVNULL).decode().strip() == sys.version.strip()
+    except (OSError, subprocess.CalledProcessError):
+        usable = False
+    if not usable:
+        if subprocess.call([sys.executable, "-m", "venv", "--clear", place]) != 0:
+            give_up("could not make the virtual environment %s (the message is above)" % place)
+    return python
+
+
+def install(flavour, extras):
+    """Build this tree in the flavour and install it, with the extras, in the flavour's environment."""
+    python = environment(flavour)
+    # setuptools packs whatever an earlier build left there, a module deleted since included
+    for old in glob.glob(os.path.join(ROOT, "build", flavour, "lib*", "lsm", "**", "*.py"), recursive=True):
+        os.remove(old)
+    sys.stderr.write("run.py: building and installing (%s)\n" % flavour)
+    sys.stderr.flush()
+    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", ".[%s]" % extras]
+    if subprocess.call(command, cwd=ROOT, env=dict(os.environ, **FLAVOURS[flavour])) != 0:
+        give_up("the installation failed (the message is above; docs/building.md may help)")
+    return python
+
+
+def run(command, **more):
+    sys.stdout.flush()
+    return subprocess.call(command, cwd=more.pop("cwd", ROOT), env=dict(os.environ, **more))
+
+
+def pytest(python, arguments, **more):
+    return run([python, "-m", "pytest"] + arguments, **more)
+
+
+def sanitizer_runtime():
+    """The runtime must be in the process before the interpreter, which was not built with it: LD_PRELOAD."""
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
+    runtime = subprocess.check_output(compiler + ["-print-file-name=libasan.so"]).decode().strip()
+    if not sys.platform.startswith("linux") or not os.path.isabs(runtime):
+        give_up("the sanitizer build needs Linux and gcc with its libasan (CC=gcc python3 run.py sanitize-test)")
+    return os.path.realpath(runtime)
+
+
+def tour(arguments):
+    python = install("plain", "cli")
+    # relative paths among the arguments mean the caller's directory
+    return run([python, "-m", "lsm.cli", "tour"] + arguments, cwd=os.getcwd())
+
+
+def test(arguments):
+    return pytest(install("plain", "cli,test,lint"), arguments)
+
+
+def debug_test(arguments):
+    return pytest(install("debug", "cli,test"), arguments)
+
+
+def sanitize_test(arguments):
+    runtime = sanitizer_runtime()
+    python = install("sanitize", "cli,test")
+    # pytest's own fault handler would take the signal that the sanitizer explains
+    return pytest(
+        python, ["-p", "no:faulthandler", "--timeout=900"] + arguments, LD_PRELOAD=runtime, PYTHONMALLOC="malloc",
+        ASAN_OPTIONS="detect_leaks=0:abort_on_error=1", UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
+    )
+
+
+def lint(arguments):
+    return pytest(install("plain", "cli,test,lint"), ["tests/test_lint.py", "tests/test_layers.py"] + arguments)
+
+
+def clean(arguments):
+    for name in [".venv", ".venv-debug", ".venv-sanitize", "build", "dist"]:
+        shutil.rmtree(os.path.join(ROOT, name), ignore_errors=True)
+    return 0
+
+
+COMMANDS = {"tour": tour, "test": test, "debug-test": debug_test, "sanitize-test": sanitize_test, "lint": lint,
+            "clean": clean}
+
+
+def main():
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
+        sys.stderr.write(__doc__)
+        return 0 if sys.argv[1:] in (["-h"], ["--help"], ["help"]) else 2
+    use_chosen_interpreter()
+    require_what_a_build_needs()
+    return COMMANDS[sys.argv[1]](sys.argv[2:])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,91 @@
+"""WriteBatch: writes gathered in memory, then written as one record: all of them or none, also across a crash.
+
+It holds the payload of that record, already encoded (core/record.pxd), and what adding it will take of memory.
+Threads: one at a time; different batches from different threads freely.
+"""
+@cython.final
+cdef class WriteBatch:
+    cdef Store store
+    cdef Buffer payload
+    cdef uint32_t count
+    cdef size_t memory
+    cdef bint sync
+
+    def __cinit__(self, Store store not None):
+        self.store = store
+        buffer_init(&self.payload)
+
+    def __dealloc__(self):
+        buffer_free(&self.payload)
+
+    def __len__(self):
+        """Writes gathered so far."""
+        return self.count
+
+    def __bool__(self):
+        return True
+
+    cdef int add(self, int kind, Slice key, Slice value) except -1:
+        cdef size_t size = entry_payload(kind, key.size, value.size)
+        if self.payload.size + size > BATCH_BYTES_MAX or self.count == 0xFFFFFFFF:
+            raise ValueError(f"a batch may hold {<uint64_t>BATCH_BYTES_MAX:,} bytes: write this one and begin another")
+        if buffer_reserve(&self.payload, size) != 0:
+            raise MemoryError
+        entry_encode(self.payload.data + self.payload.size, kind, key, value)
+        self.payload.size += size
+        self.memory += insertion_bytes(key.size, value.size)
+        self.count += 1
+        return 0
+
+    def put(self, key, value):
+        """Set `key` to `value` when the batch is written."""
+        cdef Borrowed k
+        cdef Borrowed v
+        if self.store.gate & GATE_SHUT:
+            self.store._refuse()
+        borrow_key(key, &k)
+        try:
+            borrow_value(value, &v)
+            try:
+                self.add(KIND_PUT, k.slice, v.slice)
+            finally:
+                give_back(&v)
+        finally:
+            give_back(&k)
+
+    def delete(self, key):
+        """Remove `key` when the batch is written; that it is not there is no error."""
+        cdef Borrowed k
+        if self.store.gate & GATE_SHUT:
+            self.store._refuse()
+        borrow_key(key, &k)
+        try:
+            self.add(KIND_DELETE, k.slice, slice_of(NULL, 0))
+        finally:
+            give_back(&k)
+
+    def __setitem__(self, key, value):
+        self.put(key, value)
+
+    def __delitem__(self, key):
+        self.delete(key)
+
+    def clear(self):
+        """Forget what was gathered."""
+        self.payload.size = 0
+        self.count = 0
+        self.memory = 0
+
+    def write(self):
+        """Write what was gathered, in one step, and begin anew. Raises as `put` does; then nothing was written."""
+        self.store.write_payload(self.payload.data, self.payload.size, self.count, self.memory, self.sync)
+        self.clear()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if kind is None:
+            self.write()
+        else:
+            self.clear()

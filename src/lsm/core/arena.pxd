@@ -1,0 +1,88 @@
+# cython: language_level=3
+"""Arena: memory that is only ever added to, and freed all at once with its owner.
+
+A memtable allocates here. `arena_ensure` is the only function that can fail: it makes sure of room for a number of
+bytes before a write is begun, so that a write that has reached the log can no longer run out of memory on its way into
+the memtable. Allocations are aligned to eight bytes.
+
+Invariant: `left` bytes at `at` are free; everything before `at` belongs to whoever was handed it, until `arena_free`.
+Threads: one writer at a time (the memtable's lock); `used` may be read at any time.
+"""
+from libc.stdint cimport uint8_t, uint64_t
+from libc.stdlib cimport free, malloc
+
+cdef extern from "lsm_bits.h" nogil:
+    void LSM_ASSERT(bint condition)
+    void lsm_store_relaxed(uint64_t *p, uint64_t value)
+
+
+cdef enum:
+    ARENA_BLOCK_FIRST = 4096
+    ARENA_BLOCK_LAST = 1048576      # blocks double up to this size
+
+
+cdef struct ArenaBlock:
+    ArenaBlock *before
+
+
+ctypedef struct Arena:
+    ArenaBlock *block
+    uint8_t *at
+    size_t left
+    size_t block_bytes              # of the next block
+    uint64_t used                   # bytes handed out: what a memtable's budget is held against
+
+
+cdef inline size_t arena_round(size_t size) noexcept nogil:
+    return (size + 7) & ~<size_t>7
+
+
+cdef inline void arena_init(Arena *self) noexcept nogil:
+    self.block = NULL
+    self.at = NULL
+    self.left = 0
+    self.block_bytes = ARENA_BLOCK_FIRST
+    self.used = 0
+
+
+cdef inline void arena_free(Arena *self) noexcept nogil:
+    cdef ArenaBlock *block = self.block
+    cdef ArenaBlock *before
+    while block != NULL:
+        before = block.before
+        free(block)
+        block = before
+    self.block = NULL
+    self.left = 0
+
+
+cdef inline int arena_ensure(Arena *self, size_t size) noexcept nogil:
+    """Make room for allocations of `size` bytes in all, each rounded up. -1 when there is no memory."""
+    cdef size_t room
+    cdef ArenaBlock *block
+    if self.left >= size:
+        return 0
+    room = self.block_bytes
+    if room < size:
+        room = size
+    block = <ArenaBlock *>malloc(sizeof(ArenaBlock) + room)
+    if block == NULL:
+        return -1
+    block.before = self.block
+    self.block = block
+    self.at = <uint8_t *>(block + 1)
+    self.left = room
+    if self.block_bytes < ARENA_BLOCK_LAST:
+        self.block_bytes *= 2
+    return 0
+
+
+cdef inline void *arena_take(Arena *self, size_t size) noexcept nogil:
+    """`size` bytes out of what `arena_ensure` made sure of. Cannot fail."""
+    cdef void *taken = self.at
+    size = arena_round(size)
+    LSM_ASSERT(self.left >= size)
+    self.at += size
+    self.left -= size
+    lsm_store_relaxed(&self.used, self.used + size)
+    return taken

@@ -1,0 +1,357 @@
+# cython: language_level=3
+"""The order inside a memtable: a skip list whose nodes are fat (Pugh 1990; unrolled as in B-skiplists).
+
+A textbook skip list has one key a node and misses the processor's cache at every hop. Here a node holds up to 32
+entries in order, with the first eight key bytes of each kept in the node as a big-endian number, and every link keeps
+the first eight bytes of the node it leads to: most comparisons touch neither a key nor the next node.
+
+All versions of a key hang off its newest entry: `entry[i]` is the newest, `older` leads to the next older one, tags
+strictly descending. An Entry is never changed or moved once it is linked, so a reader may keep a pointer to it for as
+long as the memtable lives. The versions of one node may be read at any time; its arrays only under the lock.
+
+Invariants (`skiplist_check`): entries ascending within a node and across `tower[0]`; the lowest key of a node other
+than the head never changes; `before` is the inverse of `tower[0].next`; `tower[l].low` is the prefix of the lowest key
+of `tower[l].next`; a node is never empty, but for the head.
+
+`changes` of a node counts what moved entries within it; a cursor that kept (node, index) compares it and looks again
+when it differs.
+
+Owner: the memtable's arena. Threads: the callers hold the memtable's lock, shared to read and alone to insert.
+"""
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memmove, memset
+
+from lsm.core.arena cimport Arena, arena_round, arena_take
+from lsm.core.coding cimport Slice
+from lsm.core.key cimport compare_keys, key_prefix, tag_sequence
+
+cdef extern from "lsm_bits.h" nogil:
+    void LSM_ASSERT(bint condition)
+
+
+cdef enum:
+    NODE_ENTRIES = 32
+    TOWER_MAX = 12
+
+
+cdef struct Entry:
+    Entry *older
+    uint64_t tag
+    uint32_t key_size
+    uint32_t value_size             # the key's bytes follow, then the value's
+
+
+cdef struct Link:
+    Node *next
+    uint64_t low
+
+cdef struct Node:
+    Node *before
+    uint32_t changes
+    uint16_t count
+    uint16_t height
+    uint64_t prefix[NODE_ENTRIES]
+    Entry *entry[NODE_ENTRIES]
+    Link tower[TOWER_MAX]           # only `height` of them are allocated
+
+
+ctypedef struct Skiplist:
+    Node *head
+    Node *recent                    # where the last insertion went: ascending keys need no search
+    uint32_t height
+    uint32_t random
+
+
+ctypedef struct Place:              # the first entry at or after a key; `found` when it is that key
+    Node *node
+    uint32_t index
+    bint found
+
+
+cdef inline const uint8_t *entry_key(const Entry *entry) noexcept nogil:
+    return <const uint8_t *>(entry + 1)
+
+
+cdef inline const uint8_t *entry_value(const Entry *entry) noexcept nogil:
+    return <const uint8_t *>(entry + 1) + entry.key_size
+
+
+cdef inline size_t entry_bytes(size_t key_size, size_t value_size) noexcept nogil:
+    return arena_round(sizeof(Entry) + key_size + value_size)
+
+
+cdef inline size_t node_bytes(uint32_t height) noexcept nogil:
+    return sizeof(Node) - (TOWER_MAX - height) * sizeof(Link)
+
+
+cdef inline size_t insertion_bytes(size_t key_size, size_t value_size) noexcept nogil:
+    """What inserting one entry may take from the arena at the most: itself, and a new node."""
+    return entry_bytes(key_size, value_size) + sizeof(Node)
+
+
+cdef inline Node *_node_new(Arena *arena, uint32_t height) noexcept nogil:
+    cdef Node *node = <Node *>arena_take(arena, node_bytes(height))
+    memset(node, 0, node_bytes(height))
+    node.height = <uint16_t>height
+    return node
+
+
+cdef inline void skiplist_init(Skiplist *self, Arena *arena) noexcept nogil:
+    """Needs sizeof(Node) bytes ensured in the arena."""
+    self.head = _node_new(arena, TOWER_MAX)
+    self.recent = self.head
+    self.height = 1
+    self.random = 0x9E3779B9
+
+
+cdef inline uint32_t _random_height(Skiplist *self) noexcept nogil:
+    """1, and one more with probability a quarter each (xorshift, Marsaglia 2003)."""
+    cdef uint32_t x = self.random
+    cdef uint32_t height = 1
+    x ^= x << 13
+    x ^= x >> 17
+    x ^= x << 5
+    self.random = x
+    while height < TOWER_MAX and (x & 3) == 0:
+        height += 1
+        x >>= 2
+    return height
+
+
+cdef inline int _compare_entry(const Entry *entry, const uint8_t *key, size_t size) noexcept nogil:
+    return compare_keys(entry_key(entry), entry.key_size, key, size)
+
+
+cdef inline bint _node_at_or_before(const Link *link, uint64_t prefix, const uint8_t *key, size_t size) noexcept nogil:
+    """Does the node this link leads to begin at or before the key?"""
+    if link.next == NULL or link.low > prefix:
+        return False
+    if link.low < prefix:
+        return True
+    return _compare_entry(link.next.entry[0], key, size) <= 0
+
+
+cdef inline Node *_find_node(const Skiplist *self, uint64_t prefix, const uint8_t *key, size_t size) noexcept nogil:
+    """The node in whose range the key falls."""
+    cdef Node *node = self.head
+    cdef int level = <int>self.height - 1
+    while level >= 0:
+        while _node_at_or_before(&node.tower[level], prefix, key, size):
+            node = node.tower[level].next
+        level -= 1
+    return node
+
+
+cdef inline uint32_t _first_not_below(const Node *node, uint64_t prefix) noexcept nogil:
+    """The first index whose prefix is not below `prefix`: a binary search without branches."""
+    cdef const uint64_t *base = &node.prefix[0]
+    cdef uint32_t left = node.count
+    cdef uint32_t half
+    cdef uint32_t low = 0
+    while left > 1:
+        half = left >> 1
+        low += half * <uint32_t>(base[low + half - 1] < prefix)
+        left -= half
+    if left == 1 and base[low] < prefix:
+        low += 1
+    return low
+
+
+cdef inline uint32_t _search_node(const Node *node, uint64_t prefix, const uint8_t *key, size_t size,
+                                  bint *found) noexcept nogil:
+    """The first index whose key is not below `key`."""
+    cdef uint32_t low = _first_not_below(node, prefix)
+    cdef uint32_t high = low
+    cdef uint32_t middle
+    cdef int order
+    found[0] = False
+    while high < node.count and node.prefix[high] == prefix:
+        high += 1
+    while low < high:               # only among equal prefixes are the keys themselves looked at
+        middle = (low + high) >> 1
+        order = _compare_entry(node.entry[middle], key, size)
+        if order == 0:
+            found[0] = True
+            return middle
+        if order < 0:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+cdef inline Place skiplist_find(const Skiplist *self, Slice key) noexcept nogil:
+    """The first entry at or after `key`; `node` is NULL when there is none."""
+    cdef Place place
+    cdef uint64_t prefix = key_prefix(key.data, key.size)
+    place.node = _find_node(self, prefix, key.data, key.size)
+    place.index = _search_node(place.node, prefix, key.data, key.size, &place.found)
+    if place.index == place.node.count:
+        place.node = place.node.tower[0].next
+        place.index = 0
+    return place
+
+
+cdef inline Place skiplist_before(const Skiplist *self, Slice key) noexcept nogil:
+    """The last entry strictly before `key`; `node` is NULL when there is none."""
+    cdef Place place
+    cdef uint64_t prefix = key_prefix(key.data, key.size)
+    place.node = _find_node(self, prefix, key.data, key.size)
+    place.index = _search_node(place.node, prefix, key.data, key.size, &place.found)
+    place.found = False
+    if place.index == 0:
+        place.node = place.node.before
+        if place.node == NULL or place.node.count == 0:
+            place.node = NULL
+            return place
+        place.index = place.node.count
+    place.index -= 1
+    return place
+
+
+cdef inline const Entry *skiplist_get(const Skiplist *self, Slice key, uint64_t sequence) noexcept nogil:
+    """The newest version of `key` at or below `sequence`, or NULL."""
+    cdef bint found
+    cdef uint64_t prefix = key_prefix(key.data, key.size)
+    cdef Node *node = _find_node(self, prefix, key.data, key.size)
+    cdef uint32_t index = _search_node(node, prefix, key.data, key.size, &found)
+    cdef const Entry *entry
+    if not found:
+        return NULL
+    entry = node.entry[index]
+    while entry != NULL and tag_sequence(entry.tag) > sequence:
+        entry = entry.older
+    return entry
+
+
+cdef inline void _link_after(Skiplist *self, Node *node, Node *new) noexcept nogil:
+    """Link `new`, filled and directly behind `node`, into every level of its tower."""
+    cdef Node *at = self.head
+    cdef uint64_t prefix = new.prefix[0]
+    cdef const Entry *low = new.entry[0]
+    cdef int level = <int>self.height - 1
+    if new.height > self.height:
+        level = <int>new.height - 1
+        self.height = new.height
+    while level >= 0:
+        while _node_at_or_before(&at.tower[level], prefix, entry_key(low), low.key_size):
+            at = at.tower[level].next
+        if level < <int>new.height:
+            new.tower[level] = at.tower[level]
+            at.tower[level].next = new
+            at.tower[level].low = prefix
+        level -= 1
+    LSM_ASSERT(at == node)
+    new.before = node
+    if new.tower[0].next != NULL:
+        new.tower[0].next.before = new
+
+
+cdef inline Node *_split(Skiplist *self, Arena *arena, Node *node, uint32_t at) noexcept nogil:
+    """Move the entries from index `at` on into a new node behind this one, and answer it."""
+    cdef Node *new = _node_new(arena, _random_height(self))
+    cdef uint32_t moved = node.count - at
+    memcpy(new.prefix, node.prefix + at, moved * sizeof(uint64_t))
+    memcpy(new.entry, node.entry + at, moved * sizeof(Entry *))
+    new.count = <uint16_t>moved
+    node.count = <uint16_t>at
+    node.changes += 1
+    _link_after(self, node, new)
+    return new
+
+
+cdef inline void _insert_at(Node *node, uint32_t index, uint64_t prefix, Entry *entry) noexcept nogil:
+    cdef uint32_t behind = node.count - index
+    memmove(node.prefix + index + 1, node.prefix + index, behind * sizeof(uint64_t))
+    memmove(node.entry + index + 1, node.entry + index, behind * sizeof(Entry *))
+    node.prefix[index] = prefix
+    node.entry[index] = entry
+    node.count += 1
+    node.changes += 1
+
+
+cdef inline bint _in_recent(const Skiplist *self, uint64_t prefix, const uint8_t *key, size_t size) noexcept nogil:
+    cdef const Node *node = self.recent
+    if node.count == 0 or node.prefix[0] > prefix:
+        return False
+    if node.prefix[0] == prefix and _compare_entry(node.entry[0], key, size) > 0:
+        return False
+    return not _node_at_or_before(&node.tower[0], prefix, key, size)
+
+
+cdef inline Entry *_entry_new(Arena *arena, Slice key, uint64_t tag, Slice value) noexcept nogil:
+    cdef Entry *entry = <Entry *>arena_take(arena, entry_bytes(key.size, value.size))
+    entry.older = NULL
+    entry.tag = tag
+    entry.key_size = <uint32_t>key.size
+    entry.value_size = <uint32_t>value.size
+    if key.size > 0:
+        memcpy(<uint8_t *>(entry + 1), key.data, key.size)
+    if value.size > 0:
+        memcpy(<uint8_t *>(entry + 1) + key.size, value.data, value.size)
+    return entry
+
+
+cdef inline void skiplist_insert(Skiplist *self, Arena *arena, Slice key, uint64_t tag, Slice value) noexcept nogil:
+    """Add a version, newer than all of its key. Needs insertion_bytes() ensured in the arena; cannot fail."""
+    cdef uint64_t prefix = key_prefix(key.data, key.size)
+    cdef Entry *entry = _entry_new(arena, key, tag, value)
+    cdef Node *node
+    cdef Node *new
+    cdef uint32_t index
+    cdef bint found
+    if _in_recent(self, prefix, key.data, key.size):
+        node = self.recent
+    else:
+        node = _find_node(self, prefix, key.data, key.size)
+    index = _search_node(node, prefix, key.data, key.size, &found)
+    if found:
+        LSM_ASSERT(node.entry[index].tag < tag)
+        entry.older = node.entry[index]
+        node.entry[index] = entry
+        return
+    if node.count == NODE_ENTRIES:
+        if index == NODE_ENTRIES and node.tower[0].next == NULL:
+            new = _node_new(arena, _random_height(self))    # ascending keys leave full nodes behind them
+            _insert_at(new, 0, prefix, entry)
+            _link_after(self, node, new)
+            self.recent = new
+            return
+        new = _split(self, arena, node, NODE_ENTRIES // 2)
+        if index > node.count:      # at node.count it still belongs to the old node: the low key of `new` stays
+            index -= node.count
+            node = new
+    _insert_at(node, index, prefix, entry)
+    self.recent = node
+
+
+cdef inline int skiplist_check(const Skiplist *self) noexcept nogil:
+    """0 when every invariant holds, otherwise the number of the first one that does not."""
+    cdef const Node *node = self.head
+    cdef const Entry *last = NULL
+    cdef const Entry *entry
+    cdef uint32_t i
+    cdef uint32_t level
+    while node != NULL:
+        if node != self.head and node.count == 0:
+            return 1
+        if node.count > NODE_ENTRIES or node.height > TOWER_MAX:
+            return 2
+        for i in range(node.count):
+            entry = node.entry[i]
+            if node.prefix[i] != key_prefix(entry_key(entry), entry.key_size):
+                return 3
+            if last != NULL and _compare_entry(last, entry_key(entry), entry.key_size) >= 0:
+                return 4
+            last = entry
+            while entry.older != NULL:
+                if entry.older.tag >= entry.tag:
+                    return 5
+                entry = entry.older
+        for level in range(node.height):
+            if node.tower[level].next != NULL and node.tower[level].low != node.tower[level].next.prefix[0]:
+                return 6
+        if node.tower[0].next != NULL and node.tower[0].next.before != node:
+            return 7
+        node = node.tower[0].next
+    return 0

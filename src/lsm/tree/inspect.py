@@ -1,0 +1,124 @@
+"""Inspect: what can be told of a database without changing it: its figures (`stats`), and whether it is whole (`verify`).
+
+Threads: any; tables are pinned while they are read, and what is damaged is reported, not raised.
+"""
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lsm import _core
+from lsm.errors import CorruptionError
+from lsm.stats import LevelStats, Stats
+from lsm.tree import manifest, recovery
+from lsm.tree.files import log_name
+from lsm.tree.shaker import Shaker
+from lsm.tree.tree import Tree
+from lsm.tree.version import TableMeta
+
+
+@dataclass
+class Report:
+    """What `verify` read, and every damage it met; true when there is none."""
+
+    files: int = 0
+    blocks: int = 0
+    bytes: int = 0
+    damage: tuple[CorruptionError, ...] = field(default=())
+
+    @property
+    def ok(self) -> bool:
+        return not self.damage
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        found = "\n".join(f"  {error}" for error in self.damage)
+        return (f"{self.files} files, {self.blocks:,} blocks, {self.bytes:,} bytes read: "
+                + (f"{len(self.damage)} damaged\n{found}" if self.damage else "all of it is whole"))
+
+    def note(self, check: Callable[[], tuple[int, int]]) -> None:
+        """Run one file's check, which answers (blocks, bytes), and keep the damage it raises."""
+        self.files += 1
+        try:
+            blocks, size = check()
+        except CorruptionError as error:
+            self.damage += (error,)
+        else:
+            self.blocks += blocks
+            self.bytes += size
+
+
+def verify(tree: Tree, store: _core.Store) -> Report:
+    report = Report()
+    with tree.lock:
+        state = tree.state
+        tables = dict(tree.tables)
+        logs = tuple((log, log.size) for log in tree.logs)
+        report.note(lambda: _verify_manifest(tree, state))
+    for meta in state.version.tables():
+        report.note(lambda meta=meta: _verify_table(tables[meta.number], meta))     # type: ignore[misc]
+    for log, size in logs:
+        report.note(lambda log=log, size=size: _verify_log(tree, log, size))     # type: ignore[misc]
+    return report
+
+
+def _verify_manifest(tree: Tree, state: manifest.State) -> tuple[int, int]:
+    """CURRENT and the manifest on disk must say what is known in memory."""
+    loaded = manifest.load(tree.directory)
+    name = manifest.manifest_name(state.number)
+    if loaded is None or loaded.version != state.version or loaded.number != state.number:
+        raise CorruptionError(os.path.join(tree.directory.path, manifest.CURRENT), 0,
+                              f"it no longer leads to {name}")
+    return 0, tree.directory.size(name)
+
+
+def _verify_table(table: _core.Table, meta: TableMeta) -> tuple[int, int]:
+    size, blocks, _ = table.verify(meta.crc)
+    return blocks, size
+
+
+def _verify_log(tree: Tree, log: _core.LogWriter, size: int) -> tuple[int, int]:
+    """Every record that had been written when the check began must be whole."""
+    data = tree.directory.read(log.name, limit=recovery.LOG_BYTES_MAX)[:size]
+    records = _core.check_log(data, log.name, log.number, tree.state.database_id, tree.directory.path)
+    return records, size
+
+
+def stats(tree: Tree, store: _core.Store, shaker: Shaker | None) -> Stats:
+    with tree.lock:
+        version, tables, counters = tree.version, dict(tree.tables), tree.counters
+        memtables = (tree.memtable, *(one.memtable for one in tree.sealed))
+    live = [table.counters for table in tables.values()]
+    counted = store._counters
+
+    def over_all(name: str) -> int:
+        return getattr(counters, name) + sum(table[name] for table in live)     # type: ignore[no-any-return]
+
+    return Stats(
+        levels=tuple(_level(level, metas, tables) for level, metas in enumerate(version.levels)),
+        memtables=len(memtables), memtable_bytes=sum(memtable.bytes for memtable in memtables),
+        tables=version.table_count(), bytes=version.total_bytes(),
+        entries=sum(meta.entries for meta in version.tables()), sequence=store._sequence,
+        log_bytes=counted["log_bytes"], bytes_written=counted["bytes_written"], syncs=counted["syncs"],
+        gets=counted["gets"], flushes=counters.flushes, bytes_flushed=counters.bytes_flushed,
+        compactions=counters.compactions, bytes_compacted_in=counters.bytes_compacted_in,
+        bytes_compacted_out=counters.bytes_compacted_out, cache_hits=tree.cache.hits, cache_misses=tree.cache.misses,
+        cache_used=tree.cache.used, cache_capacity=tree.cache.capacity, filter_probes=over_all("filter_probes"),
+        filter_negatives=over_all("filter_negatives"), filter_false_positives=over_all("false_positives"),
+        block_reads=over_all("block_reads"), stalls=shaker.stalls if shaker else 0,
+        stall_seconds=shaker.stall_seconds if shaker else 0.0,
+        longest_stall_seconds=shaker.longest_stall_seconds if shaker else 0.0,
+        slowed_seconds=counted["slowed_seconds"])
+
+
+def _level(level: int, metas: tuple[TableMeta, ...], tables: dict[int, _core.Table]) -> LevelStats:
+    return LevelStats(
+        level=level, tables=len(metas), bytes=sum(meta.size for meta in metas),
+        entries=sum(meta.entries for meta in metas), tombstones=sum(meta.tombstones for meta in metas),
+        smallest=min((meta.smallest for meta in metas), default=b""),
+        largest=max((meta.largest for meta in metas), default=b""),
+        filter_bytes=sum(tables[meta.number].filter_bytes for meta in metas),
+        index_bytes=sum(tables[meta.number].index_bytes for meta in metas))

@@ -1,0 +1,82 @@
+"""Recovery: from what lies in the directory to what the database is, after a clean close or any crash.
+
+1. CURRENT names the manifest, the manifest names the tables and the logs. What is named and missing or changed is a
+   CorruptionError; what lies there and is not named was being made when the crash came, and is removed.
+2. The logs are replayed in order. Records must be unharmed and of consecutive sequence. The run of them may end in the
+   tear of a crash; then everything behind it, also in later logs, is dropped.
+3. Unless a record, in whichever log, says that more than what was recovered had been synced: then what is missing was
+   acknowledged as durable, and its loss is a CorruptionError that names where the run ended.
+4. To write again, what was replayed is flushed to new tables before the logs are removed: after a failed sync the page
+   cache may show what the disk does not have, so old pages are not relied on.
+
+Invariant: recovery changes nothing before everything it needs was read and found good. Interrupted anywhere, it can be
+begun again. Threads: one, before anybody else sees the database.
+"""
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from lsm import _core
+from lsm.errors import CorruptionError
+from lsm.tree import manifest
+from lsm.tree.files import log_name, numbered
+
+LOG_BYTES_MAX = 1 << 40
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """The logs, read: (number of the log, its writes) oldest first, and the last write among them."""
+
+    memtables: tuple[tuple[int, _core.Memtable], ...]
+    sequence: int
+
+
+def replay(directory: _core.Directory, state: manifest.State) -> Replayed:
+    """Read every log the manifest names. Changes nothing."""
+    memtables = []
+    sequence = state.last_sequence
+    synced = 0
+    ended: tuple[str, int] | None = None                # where the run of records ended, once it has
+    last = ("", 0)
+    for number in state.logs:
+        name = log_name(number)
+        data = _read_log(directory, name)
+        if ended is not None:
+            synced = max(synced, _core.log_highest_watermark(data, number))
+            continue
+        memtable = _core.Memtable()
+        sequence, offset, torn, watermark = _core.replay_log(
+            data, name, number, state.database_id, sequence, memtable, directory.path)
+        synced = max(synced, watermark)
+        if offset > _core.LOG_HEADER or not torn or not last[0]:
+            last = (name, offset)                       # a log torn at its head: the end of the one before is missing
+        memtables.append((number, memtable))
+        if torn:
+            ended = last
+    if synced > sequence:
+        name, offset = ended or last
+        raise CorruptionError(os.path.join(directory.path, name), offset,
+                              f"writes up to {synced} had been synced to disk, but none after {sequence} is there")
+    return Replayed(tuple(memtables), sequence)
+
+
+def _read_log(directory: _core.Directory, name: str) -> bytes:
+    try:
+        return directory.read(name, limit=LOG_BYTES_MAX)
+    except FileNotFoundError as error:
+        raise CorruptionError(os.path.join(directory.path, name), 0,
+                              "the log is missing although the manifest names it") from error
+
+
+def remove_unnamed(directory: _core.Directory, state: manifest.State) -> None:
+    """Remove the tables, logs and manifests that the current manifest does not name."""
+    tables = {table.number for table in state.version.tables()}
+    for name in directory.list():
+        file = numbered(name)
+        number = manifest.manifest_number(name)
+        unnamed = (file is not None and file[0] not in (tables if file[1] == "table" else state.logs)
+                   or number is not None and number != state.number or name == manifest.CURRENT_NEW)
+        if unnamed:
+            directory.unlink(name)

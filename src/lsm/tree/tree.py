@@ -1,0 +1,198 @@
+"""Tree: what a database is made of now, and the one way to change it.
+
+The parts: the version (which tables, immutable), the open tables, the memtables that wait to be flushed, oldest first,
+and the newest memtable with its log. `install` makes the next version durable, then shows it to readers in one step.
+
+Invariants
+- The manifest on disk names every table of the version and every log whose writes are not all in tables. A log is in
+  the manifest before its first record is acknowledged.
+- What a reader sees is a View made of exactly these parts; it is replaced, never changed.
+- A table leaves the disk when it is in no version any more and its last holder lets it go.
+
+Owner: the database owns the tree; the tree refers to the database (its Store half) weakly.
+Threads: `lock` guards every change. A writer that rotates holds the store's write lock and takes this one after it;
+nobody takes the write lock while holding this one.
+"""
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from lsm import _core
+from lsm.errors import Error
+from lsm.options import Options
+from lsm.tree import manifest
+from lsm.tree.files import log_name, table_name
+from lsm.tree.version import TableMeta, Version
+
+logger = logging.getLogger("lsm")
+
+SEALED_MAX = 2          # full memtables that may wait to be flushed while another one is written
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A memtable that is full, and the log that holds the same writes until it is a table."""
+
+    memtable: _core.Memtable
+    log: int
+
+
+@dataclass
+class Counters:
+    """What has been done since the database was opened."""
+
+    flushes: int = 0
+    bytes_flushed: int = 0
+    compactions: int = 0
+    bytes_compacted_in: int = 0
+    bytes_compacted_out: int = 0
+    filter_probes: int = 0              # of tables that are gone
+    filter_negatives: int = 0
+    false_positives: int = 0
+    block_reads: int = 0
+
+
+class Tree:
+    def __init__(self, store: _core.Store, directory: _core.Directory, options: Options, cache: _core.BlockCache,
+                 state: manifest.State, tables: dict[int, _core.Table]) -> None:
+        self._store = weakref.ref(store)
+        self.directory = directory
+        self.options = options
+        self.cache = cache
+        self.state = state
+        self.tables = tables
+        self.sealed: tuple[Sealed, ...] = ()
+        self.memtable = _core.Memtable()
+        self.logs: tuple[_core.LogWriter, ...] = ()
+        self.next_file = state.next_file
+        self.counters = Counters()
+        self.lock = threading.RLock()
+
+    @property
+    def store(self) -> _core.Store:
+        store = self._store()
+        if store is None:
+            raise Error("the database was dropped while work on it was under way")
+        return store
+
+    @property
+    def version(self) -> Version:
+        return self.state.version
+
+    def new_number(self) -> int:
+        """A number no file of this database ever had."""
+        with self.lock:
+            number = self.next_file
+            self.next_file += 1
+            return number
+
+    def open_table(self, meta: TableMeta) -> _core.Table:
+        return _core.Table(self.directory, table_name(meta.number), self.cache, size=meta.size, number=meta.number,
+                           database_id=self.state.database_id)
+
+    def switch(self) -> None:
+        """Put a new memtable and a new log in the place of the present ones, which are sealed if they hold anything.
+
+        The caller holds the write lock. When this raises, nothing has changed.
+        """
+        with self.lock:
+            memtable = _core.Memtable()
+            log = _core.LogWriter(self.directory, self.new_number(), self.state.database_id)
+            sealed, kept = self.sealed, self.logs
+            if self.logs and self.memtable.entries:
+                sealed += (Sealed(self.memtable, self.logs[-1].number),)
+            else:
+                kept = self.logs[:-1]           # an empty log: nothing refers to it any more
+            empty = {one.number for one in self.logs[len(kept):]}
+            numbers = tuple(number for number in self.state.logs if number not in empty)
+            self._write_manifest(replace(self.state, logs=(*numbers, log.number)))
+            self.sealed, self.memtable, self.logs = sealed, memtable, (*kept, log)
+            self._show()
+        for number in empty:
+            self.remove_file(log_name(number))
+
+    def seal_last(self) -> None:
+        """For closing: seal the newest memtable without another one in its place."""
+        log = self.logs[-1].number
+        if self.memtable.entries:
+            self.sealed += (Sealed(self.memtable, log),)
+        else:
+            self._write_manifest(replace(self.state, logs=tuple(n for n in self.state.logs if n != log)))
+            self.remove_file(log_name(log))
+        self.memtable = _core.Memtable()
+
+    def adopt(self, memtables: Iterable[tuple[int, _core.Memtable]]) -> None:
+        """Take over what recovery read, as (log, memtable): to be flushed before anything is written."""
+        self.sealed = tuple(Sealed(memtable, log) for log, memtable in memtables if memtable.entries)
+        self.state = replace(self.state, logs=tuple(one.log for one in self.sealed))
+
+    def install(self, add: Iterable[tuple[int, TableMeta]] = (), remove: Iterable[int] = (),
+                opened: dict[int, _core.Table] | None = None, flushed: Sealed | None = None) -> None:
+        """Make the version with these tables added and removed the current one; `flushed`: that memtable is a table.
+
+        The files to add are durable, names included, and open in `opened`. When this raises StorageError before the
+        manifest was switched nothing has changed; after that the store takes no more writes.
+        """
+        added = tuple(add)
+        removed = tuple(remove)
+        with self.lock:
+            state = replace(self.state, version=self.version.edit(added, removed))
+            sealed, logs = self.sealed, self.logs
+            if flushed is not None:
+                sealed = tuple(one for one in sealed if one is not flushed)
+                logs = tuple(log for log in logs if log.number != flushed.log)
+                state = replace(state, logs=tuple(number for number in state.logs if number != flushed.log),
+                                last_sequence=max(state.last_sequence, flushed.memtable.last_sequence))
+            gone = self._obsolete(removed, {meta.number for _, meta in added})
+            self._write_manifest(state)
+            self.tables = {number: table for number, table in {**self.tables, **(opened or {})}.items()
+                           if number not in gone}
+            self.sealed, self.logs = sealed, logs
+            for table in gone.values():
+                self._retire(table)
+            self._show()
+        if flushed is not None:
+            self.remove_file(log_name(flushed.log))
+
+    def _obsolete(self, removed: Iterable[int], added: set[int]) -> dict[int, _core.Table]:
+        return {number: self.tables[number] for number in removed if number not in added}
+
+    def _retire(self, table: _core.Table) -> None:
+        counted = table.counters
+        for name in ("filter_probes", "filter_negatives", "false_positives", "block_reads"):
+            setattr(self.counters, name, getattr(self.counters, name) + counted[name])
+        table.obsolete = True
+
+    def _write_manifest(self, state: manifest.State) -> None:
+        number = self.new_number()
+        state = replace(state, number=number, next_file=self.next_file)
+        manifest.prepare(self.directory, state)
+        try:
+            manifest.switch(self.directory, state)
+        except BaseException as error:
+            self.store._fail(error)             # which of the two is current, only the next open can tell
+            raise
+        previous, self.state = self.state, state
+        if previous.number:
+            self.remove_file(manifest.manifest_name(previous.number))
+
+    def _show(self) -> None:
+        memtables = (self.memtable, *(one.memtable for one in reversed(self.sealed)))
+        levels = tuple(tuple(self.tables[meta.number] for meta in level) for level in self.version.levels)
+        self.store._install(_core.View(self.directory, memtables, levels), self.memtable, self.logs)
+
+    def show_recovered(self, memtables: tuple[_core.Memtable, ...]) -> None:
+        """For a database opened to read: what recovery found, and nothing to write to."""
+        levels = tuple(tuple(self.tables[meta.number] for meta in level) for level in self.version.levels)
+        self.store._install(_core.View(self.directory, memtables, levels), self.memtable, ())
+
+    def remove_file(self, name: str) -> None:
+        """Remove a file that nothing refers to. If that fails, the next open removes it."""
+        try:
+            self.directory.unlink(name)
+        except (Error, OSError) as error:
+            logger.warning("could not remove %s: %s", name, error)

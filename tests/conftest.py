@@ -1,0 +1,50 @@
+"""What holds for every test, reproducible randomness above all; and what every engine test starts from: a path nobody
+has used, and a database opened on it.
+
+Hypothesis runs the same examples each time (profile "repeat"). `HYPOTHESIS_PROFILE=explore pytest` looks for new ones,
+many more of them; it prints what repeats a failure. `HYPOTHESIS_PROFILE=few` is for slow builds. Timeouts are in
+pyproject.toml: 120 seconds a test.
+"""
+import os
+import random
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+COMMON = {
+    "deadline": None,       # no test judges by the wall clock
+    "print_blob": True,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
+}
+settings.register_profile("repeat", derandomize=True, database=None, **COMMON)
+settings.register_profile("few", derandomize=True, database=None, max_examples=10, **COMMON)
+settings.register_profile("explore", max_examples=2000, **COMMON)
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "repeat")
+settings.load_profile(PROFILE)
+
+
+def pytest_report_header() -> str:
+    seed = "the examples are the same in every run" if PROFILE != "explore" else "random examples"
+    return f"hypothesis profile: {PROFILE} ({seed})"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "db"
+
+
+@pytest.fixture
+def db(path):
+    import lsm
+
+    store = lsm.open(path)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def rng(request):
+    """Random numbers of a fixed seed, one per test; the seed is printed when the test fails."""
+    seed = request.node.name
+    print(f"seed: {seed!r}")
+    return random.Random(seed)

@@ -1,0 +1,175 @@
+"""Forks: the child of a fork gets an error from the parent's database, and nothing it does, or dying, harms the parent.
+
+Every scene is a script of its own, so that the forks do not copy the test runner.
+"""
+
+import os
+import signal
+
+import lsm
+import pytest
+from child import Child, run
+
+OPENED = """
+import warnings; warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads is what is tested
+db = lsm.open(sys.argv[1], memtable_bytes=16384)
+db.write_many((b"%04d" % n, b"v" * 50) for n in range(1000))
+db.flush()
+db.write_many((b"%04d" % n, b"w" * 50) for n in range(500))
+def in_child(work):
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            work(); status = 0
+        except BaseException:
+            import traceback; traceback.print_exc()
+        finally:
+            sys.stdout.flush(); sys.stderr.flush(); os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, "the child failed"
+def parent_is_well():
+    for n in range(100): db[b"after %d" % n] = b"x" * 50
+    assert db[b"0001"] == b"w" * 50 and db[b"0999"] == b"v" * 50
+    assert len(list(db.scan())) == 1100
+    db.flush(); db.compact()
+    assert db.verify()
+    db.close()
+    with lsm.open(sys.argv[1]) as again: assert len(again) == 1100
+"""
+
+
+def scene(script, path):
+    return run(OPENED + script, path)
+
+
+def test_every_use_in_the_child_is_an_error_and_the_parent_is_unharmed(path):
+    scene("""
+rows, cursor, snapshot, batch = db.scan(), db.cursor(), db.snapshot(), db.write_batch()
+next(rows); cursor.first(); batch.put(b"k", b"v")
+def uses():
+    for use in (lambda: db.put(b"a", b"1"), lambda: db.get(b"0001"), lambda: db.delete(b"a"), lambda: db[b"0001"],
+                lambda: b"0001" in db, lambda: len(db), lambda: bool(db), db.scan, db.cursor, db.snapshot, db.flush,
+                db.compact, db.sync, db.verify, db.stats, lambda: db.checkpoint(sys.argv[1] + "-copy"),
+                lambda: db.write_many([(b"a", b"1")]), lambda: db.multi_get([b"a"]), batch.write, lambda: next(rows),
+                cursor.next, cursor.first, lambda: cursor.seek(b"a"), lambda: snapshot.get(b"0001"), snapshot.scan):
+        try:
+            use()
+        except lsm.ForkedError as error:
+            assert "fork" in str(error)
+        else:
+            raise AssertionError("a use in the child was not refused")
+in_child(uses)
+assert next(rows) == (b"0001", b"w" * 50) and cursor.next() and snapshot[b"0001"] == b"w" * 50
+for thing in (rows, cursor, snapshot):
+    getattr(thing, "close", int)()
+del rows, cursor, snapshot
+parent_is_well()
+""", path)
+
+
+@pytest.mark.parametrize("end", ["db.close()", "del globals()['db']; import gc; gc.collect()", "sys.exit(0)", "None"])
+def test_a_child_that_closes_drops_or_exits_harms_nothing(path, end):
+    """`sys.exit` runs the child's interpreter to its end, with every finalizer."""
+    scene(f"""
+before = sorted(os.listdir(sys.argv[1]))
+pid = os.fork()
+if pid == 0:
+    import warnings; warnings.simplefilter("ignore")
+    {end}
+    sys.exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+assert sorted(os.listdir(sys.argv[1])) == before, "the child touched the files"
+import subprocess
+probe = subprocess.run([sys.executable, "-c",
+    "import lsm, sys\\ntry: lsm.open(sys.argv[1])\\nexcept lsm.LockedError: sys.exit(7)", sys.argv[1]])
+assert probe.returncode == 7, "the child gave the parent's lock away"
+parent_is_well()
+""", path)
+
+
+def test_a_child_may_open_another_database_and_the_same_one_once_it_is_free(path):
+    scene("""
+def other():
+    with lsm.open(sys.argv[1] + "-other") as mine:
+        mine[b"a"] = b"1"; mine.flush(); assert mine[b"a"] == b"1"
+    try:
+        lsm.open(sys.argv[1])
+    except lsm.LockedError as error:
+        assert error.pid == os.getppid(), error.pid
+    else:
+        raise AssertionError("two processes hold one database")
+    with lsm.open(sys.argv[1], read_only=True) as seen:
+        assert seen[b"0001"] == b"w" * 50
+in_child(other)
+parent_is_well()
+""", path)
+
+
+def test_a_living_child_does_not_keep_the_lock_of_a_parent_that_closed(path):
+    scene("""
+reader, writer = os.pipe()
+pid = os.fork()
+if pid == 0:
+    os.close(writer)
+    os.read(reader, 1)  # until the parent is done
+    os._exit(0)
+db.close()
+db = lsm.open(sys.argv[1])
+os.close(writer)
+os.waitpid(pid, 0)
+parent_is_well()
+""", path)
+
+
+@pytest.mark.parametrize("how", ["fork", "exec"])
+def test_a_living_child_does_not_keep_the_lock_of_a_parent_that_was_killed(path, how):
+    start = {"fork": "pid = os.fork()\nif pid == 0:\n    import time; time.sleep(60); os._exit(0)",
+             "exec": "import subprocess; pid = subprocess.Popen(['sleep', '60'], close_fds=False).pid"}[how]
+    with Child(OPENED + start + "\nprint(pid, flush=True)\nsys.stdin.readline()", path) as parent:
+        orphan = int(parent.hear())
+        try:
+            with pytest.raises(lsm.LockedError):
+                lsm.open(path)
+            parent.process.kill()
+            parent.process.wait(30)
+            with lsm.open(path, lock_timeout=10) as db:
+                assert len(db) == 1000
+        finally:
+            os.kill(orphan, signal.SIGKILL)
+
+
+def test_forks_under_load_never_hang_or_harm(path):
+    scene("""
+import threading
+stop = threading.Event()
+def load():
+    n = 0
+    while not stop.is_set():
+        db[b"%04d" % (n % 1000)] = b"w" * 50; n += 1
+        if n % 200 == 0: db.flush()
+threads = [threading.Thread(target=load) for _ in range(2)]
+for thread in threads: thread.start()
+def refused():
+    for use in (lambda: db.get(b"0001"), lambda: db.put(b"a", b"1"), db.close):
+        try: use()
+        except lsm.ForkedError: pass
+try:
+    for _ in range(40): in_child(refused)
+finally:
+    stop.set()
+    for thread in threads: thread.join()
+db.write_many((b"%04d" % n, (b"w" if n < 999 else b"v") * 50) for n in range(1000))
+parent_is_well()
+""", path)
+
+
+def test_a_multiprocessing_pool_by_fork_beside_an_open_database(path):
+    scene("""
+import multiprocessing
+def square(number):
+    try: db.get(b"0001")
+    except lsm.ForkedError: return number * number
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert pool.map(square, range(20)) == [number * number for number in range(20)]
+parent_is_well()
+""", path)

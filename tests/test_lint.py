@@ -1,0 +1,55 @@
+"""Style and types are tests: ruff, mypy and cython-lint over the whole tree, as set in pyproject.toml."""
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+BIN = str(Path(sys.executable).parent)
+
+
+TOLERATED = re.compile(r"'fault' shadows global import|Loop control variable")     # cython-lint cannot leave out a rule
+
+
+def run(module, *arguments, program=None):
+    """Run the tool that is installed beside this interpreter; the finished process."""
+    if importlib.util.find_spec(module.partition(".")[0]) is None:
+        pytest.skip(f"{module} is not installed: pip install '.[lint]'")
+    command = [f"{BIN}/{program}"] if program else [sys.executable, "-m", module]
+    path = os.pathsep.join([BIN, os.environ.get("PATH", "")])
+    return subprocess.run(
+        [*command, *arguments], cwd=ROOT, env={**os.environ, "PATH": path}, capture_output=True, text=True
+    )
+
+
+def assert_clean(done):
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_ruff():
+    assert_clean(run("ruff", "check", "--no-cache", "--quiet", "--output-format=concise", "."))
+
+
+def test_mypy(tmp_path):
+    assert_clean(run("mypy", "--no-error-summary", f"--cache-dir={tmp_path}"))
+
+
+def test_stubs_match_the_compiled_core(tmp_path):
+    """What `_core.pyi` says is there, with these parameters."""
+    configuration = tmp_path / "mypy.ini"
+    configuration.write_text(f"[mypy]\ncache_dir = {tmp_path}\n")
+    done = run("mypy.stubtest", "--concise", "--ignore-missing-stub", f"--mypy-config-file={configuration}", "lsm._core")
+    assert_clean(done)
+
+
+def test_cython_lint():
+    sources = [str(path) for pattern in ("*.pyx", "*.pxd", "*.pxi") for path in ROOT.glob(f"src/lsm/**/{pattern}")]
+    done = run("cython_lint", *sorted(sources), program="cython-lint")
+    complaints = [line for line in (done.stdout + done.stderr).splitlines() if not TOLERATED.search(line)]
+    assert not complaints, "\n".join(complaints)
