@@ -10,6 +10,7 @@ import pytest
 from table_files import DATABASE, DELETE, PUT, open_table, sort_entries, write_table
 
 from lsm import _core
+from lsm.errors import UnsupportedError
 
 GOLDEN = pathlib.Path(__file__).parent / "data" / "v1" / "000042.table"
 ENTRIES = sort_entries([(b"", 1, PUT, b"the empty key"), (b"empty value", 2, PUT, b""), (b"\0\xff", 3, DELETE, b"")]
@@ -42,6 +43,15 @@ def test_golden_files_with_compression_open(tmp_path, compression):
     table = open_table(_core.Directory(str(tmp_path)), golden.name)
     assert table.entries_list() == ENTRIES
     table.verify(_core.crc32c(golden.read_bytes()))
+
+
+@pytest.mark.parametrize("compression", sorted({"lz4", "zstd"} - set(_core.compressions)) or [None])
+def test_golden_files_of_a_missing_compression_say_so(tmp_path, compression):
+    if compression is None:
+        pytest.skip("this build lacks none")
+    shutil.copy(GOLDEN.with_name(f"{compression}.table"), tmp_path)
+    with pytest.raises(UnsupportedError, match=compression):
+        open_table(_core.Directory(str(tmp_path)), f"{compression}.table").entries_list()
 
 
 def test_the_example_of_the_format_page(tmp_path):
