@@ -2,8 +2,8 @@
 """TableBuilder: writes one table file from entries in strictly ascending internal order (docs/format-table.md).
 
 `open` creates the file, `add` one entry after the other, `finish` (table_finish.pxd) writes what follows the data, syncs
-the file and fills the summary. The name becomes durable by the caller's sync of the directory. Whatever failed, `free` comes last;
-it removes the file unless `finish` succeeded. After a failure only `free` may be called.
+the file and fills the summary. The name becomes durable by the caller's sync of the directory. Whatever failed, `free`
+comes last; it removes the file unless `finish` succeeded. After a failure only `free` may be called.
 
 Owner: the builder owns its file and buffers; the keys in the summary are borrowed from it until `free`. One thread.
 """
