@@ -121,6 +121,8 @@ def test_other_files_in_its_place(directory, path):
     with pytest.raises(StorageError) as caught:
         open_table(directory, NAME)
     assert caught.value.filename.endswith(NAME)
+    with pytest.raises(CorruptionError, match="missing"):
+        open_table(directory, NAME, number=3)
 
 
 # --- crafted files: every checksum is right, the contents are not --------------------------------------------------
