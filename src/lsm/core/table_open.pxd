@@ -2,7 +2,8 @@
 """Opening and closing a Table: everything but its data blocks is read and checked here (docs/format-table.md).
 
 Every length is held against the file before it is used and every checksum before its bytes are. The file must be the
-one expected: by size, by table number, by the identity of its database; one expected by number and not there is damage. A newer format is FAULT_UNSUPPORTED.
+one expected: by size, by table number, by the identity of its database; one expected by number and
+not there is damage. A newer format is FAULT_UNSUPPORTED.
 
 Owner and threads: as in table.pxd; `table_close` when no reader is left.
 """
