@@ -131,9 +131,10 @@ def test_links_pipes_and_directories_are_refused(directory, tmp_path):
     with pytest.raises(StorageError) as caught:
         directory.read("link")
     assert caught.value.errno == errno.ELOOP
-    for name in ("pipe", "sub"):
-        with pytest.raises(ValueError):
+    for name, number in (("pipe", errno.ENXIO), ("sub", errno.EISDIR)):
+        with pytest.raises(StorageError) as caught:
             directory.read(name)
+        assert caught.value.errno == number
     with pytest.raises(StorageError):
         directory.create("link", b"x")
     assert (tmp_path / "outside").read_bytes() == b"secret"
