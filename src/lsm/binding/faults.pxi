@@ -26,7 +26,7 @@ cdef dict _ADVICE = {
     _errno.ENOTDIR: "the path names a file: give a directory",
     _errno.ELOOP: "symbolic links are not followed within a database: put the file itself there",
     _errno.EISDIR: "a directory lies where a file belongs: put the file itself there",
-    _errno.EOPNOTSUPP: "what lies there is no regular file: put the file itself there",
+    _errno.ENXIO: "what lies there is no regular file: put the file itself there",
     _errno.EFBIG: "the file size limit of the process or file system was met: raise it",
 }
 
