@@ -29,8 +29,13 @@ TIERED = {**SMALL, "compaction": Tiered(trigger_runs=3)}
 FIFO = {**SMALL, "compaction": Fifo(trigger_tables=2)}
 
 
-def open_on(directory, options=SMALL):
-    return lsm.DB(directory.path, _directory=directory, _background=False, **options)
+def open_on(directory, options=SMALL, background=False):
+    """Open the database; one that is made here has the same identity in every run."""
+    genuine, os.urandom = os.urandom, lambda size: b"Z" * size
+    try:
+        return lsm.DB(directory.path, _directory=directory, _background=background, **options)
+    finally:
+        os.urandom = genuine
 
 
 def open_files(files, options=SMALL, mapped=True):
@@ -147,28 +152,31 @@ def random_changes(rng, number, keys=40, value_bytes=1500):
     return changes
 
 
-def sampled(items, every):
-    """Every `every`-th or so, the same ones each time; all of them with LSM_LONG."""
-    for number, item in enumerate(items):
-        if LONG or every == 1 or random.Random(number).randrange(every) == 0:
+def sampled(items, every, salt=0, long=1):
+    """One in `every`, the same ones each time; with LSM_LONG one in `long`. `salt`: another choice."""
+    every = long if LONG else every
+    rng = random.Random(salt)
+    for item in items:
+        if every == 1 or rng.randrange(every) == 0:
             yield item
 
 
-def check_states(run, every=1, models=MODELS, check=None, **keywords):
+def check_states(run, every=1, models=MODELS, salt=0, quiet=False, **keywords):
     """The oracle on the states a power cut may leave of the run's journal. Answers how many were checked."""
     journal, counts = run.journal, []
     for model in models:
         count = 0
-        for state in sampled(states(journal, model, **keywords), every):
+        for state in sampled(states(journal, model, **keywords), every, salt):
             count += 1
             try:
-                (check or run.check)(state)
+                run.check(state)
             except BaseException:
                 print(f"WRONG: {model} model, before operation {state.point} of {len(journal)}, "
                       f"{state.description}; writes {state.bounds}; {last_operations(journal, state.point)}")
                 raise
         counts.append(count)
-    print(f"states checked: {', '.join(f'{model} {count:,}' for model, count in zip(models, counts, strict=True))}")
+    if not quiet:
+        print(f"states checked: {', '.join(f'{model} {count:,}' for model, count in zip(models, counts, strict=True))}")
     return sum(counts)
 
 
@@ -190,15 +198,16 @@ def process_states(journal, folder=0):
             yield point + 1, {key[2]: nodes.get(node, b"") for key, node in names.items() if key[1] == folder}
 
 
-def check_killed(run, every=1):
+def check_killed(run, every=1, salt=0, quiet=False):
     """The oracle on what the death of the process leaves at each operation: all that was acknowledged is there."""
     journal, count = run.journal, 0
-    for point, files in sampled(process_states(journal), every):
+    for point, files in sampled(process_states(journal), every, salt):
         count += 1
         try:
             run.check_files(files, process_bounds(journal[:point]))
         except BaseException:
             print(f"WRONG: killed before operation {point} of {len(journal)}: {last_operations(journal, point)}")
             raise
-    print(f"killed at {count:,} operations")
+    if not quiet:
+        print(f"killed at {count:,} operations")
     return count
