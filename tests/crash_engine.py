@@ -125,11 +125,10 @@ class Run:
         lo, hi = bounds
         contents = dict(db.items())
         p = check_recovered(self.history, lo, hi, contents)
-        if self.sequences[p] != db._sequence:           # two batches may leave the same contents: the sequence tells
-            assert db._sequence in self.sequences, (db._sequence, "is in the middle of a batch")
-            p = self.sequences.index(db._sequence)
-            assert lo <= p <= hi and self.history[p] == contents, (p, lo, hi)
-        return p
+        matching = [p for p in range(lo, hi + 1) if self.sequences[p] == db._sequence]
+        assert matching, f"contents of write {p}, but sequence {db._sequence} is the end of no write in {lo}..{hi}"
+        assert self.history[matching[-1]] == contents, (p, matching)
+        return matching[-1]
 
 
 def put_all(db, changes, sync=False):
