@@ -27,6 +27,12 @@ def build(path, rows):
     return path
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """A read-only open tries again in case a writer was just replacing files; here nobody is."""
+    monkeypatch.setattr("lsm.tree.database.READ_ONLY_TRIES", 1, raising=False)
+
+
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory):
     return Victim(build(tmp_path_factory.mktemp("closed") / "db", MODEL), tmp_path_factory.mktemp("scratch") / "db")

@@ -24,6 +24,8 @@ for number in range(40):
 print("before the last", flush=True); sys.stdin.readline()
 db[b"last"] = b"the last record " * 3
 print("after the last", flush=True); sys.stdin.readline()
+db[b"later"] = b"to see where the last record ended"
+print("later", flush=True); sys.stdin.readline()
 """
 
 
@@ -44,8 +46,17 @@ STATES = history()
 WHOLE, WITHOUT_LAST = STATES[-1], STATES[-2]
 
 
+def first_difference(one, two):
+    """Where in the log the record lies that `two` has and `one` has not."""
+    shared = min(len(one), len(two))
+    return next((at for at in range(shared) if one[at] != two[at]), shared)
+
+
 class KilledLog(Victim):
-    """The directory a killed writer left; `log` is the live log, `last` and `end` where its last record lies."""
+    """The directory a killed writer left (copied while it lived: the same bytes).
+
+    `log` is the live log, and its last record lies from `last` to `end`.
+    """
 
     def __init__(self, directory):
         with Child(WRITER, directory / "db") as writer:
@@ -53,17 +64,24 @@ class KilledLog(Victim):
             shutil.copytree(directory / "db", directory / "before")
             writer.tell()
             writer.hear()
+            shutil.copytree(directory / "db", directory / "then")
+            writer.tell()
+            writer.hear()
             writer.kill()
-        super().__init__(directory / "db", directory / "scratch")
-        before = Victim(directory / "before", directory / "none").bytes
+        super().__init__(directory / "then", directory / "scratch")
+        before, later = (Victim(directory / name, directory / "none").bytes for name in ("before", "db"))
         changed = [name for name, data in self.bytes.items() if before.get(name) != data]
         assert len(changed) == 1 and changed[0].endswith(".log"), changed
         self.log = changed[0]
         self.data = self.bytes[self.log]
-        old = before[self.log]
-        shared = min(len(old), len(self.data))
-        self.last = next((at for at in range(shared) if old[at] != self.data[at]), shared)
-        self.end = len(self.data.rstrip(b"\0"))
+        self.last = first_difference(before[self.log], self.data)
+        self.end = first_difference(self.data, later[self.log])
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """A read-only open tries again in case a writer was just replacing files; here nobody is."""
+    monkeypatch.setattr("lsm.tree.database.READ_ONLY_TRIES", 1, raising=False)
 
 
 @pytest.fixture(scope="module")

@@ -121,17 +121,26 @@ def test_everything_may_be_dropped_in_any_order(tmp_path_factory, order):
         assert again[b"a"] == b"1"
 
 
-def test_a_database_in_a_reference_cycle_is_collected(path):
-    db = lsm.open(path)
-    db[b"a"] = b"1"
-    cycle = [db, db.cursor(), db.snapshot()]
+@pytest.mark.parametrize("made", ["None", "db.cursor()", "db.scan()", "db.snapshot()", "db.snapshot().scan()",
+                                  "db.write_batch()", "db.snapshot(), db.cursor(), db.scan(), db.write_batch()"])
+def test_a_database_in_a_reference_cycle_is_collected_with_what_was_made_from_it(path, made):
+    """In a process of its own: the collector clears the objects of a cycle in any order, and once crashed doing so."""
+    run(f"""
+import gc, warnings
+warnings.simplefilter("ignore")
+for turn in range(30):
+    db = lsm.open(sys.argv[1])
+    db[b"%d" % turn] = b"1"
+    db.flush()
+    cycle = [db, {made}]
     cycle.append(cycle)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        del db, cycle
-        gc.collect()
-    with lsm.open(path) as db:
-        assert db[b"a"] == b"1"
+    if turn % 3 == 2: cycle.reverse()
+    if turn % 5 == 4: db.close()
+    del db, cycle
+    gc.collect()
+with lsm.open(sys.argv[1]) as db:
+    assert len(db) == 30
+""", path, flags=("-X", "faulthandler"))
 
 
 def test_a_dropped_database_warns_frees_the_lock_and_loses_nothing(path):

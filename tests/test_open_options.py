@@ -35,11 +35,14 @@ def test_keywords_override_what_is_stored(path):
         assert (db.options.block_cache_bytes, db.options.restart_interval) == (1 << 20, 4)
 
 
-def test_options_are_given_as_an_object_as_keywords_or_as_both(path):
-    with lsm.open(path, options=lsm.Options(block_bytes=1024, restart_interval=4), restart_interval=8) as db:
-        assert (db.options.block_bytes, db.options.restart_interval) == (1024, 8)
+def test_options_are_given_as_an_object_or_as_keywords_but_not_both(path):
+    with pytest.raises(TypeError, match="options="):
+        lsm.open(path, options=lsm.Options(block_bytes=1024), restart_interval=8)
     with pytest.raises(TypeError):
         lsm.open(path, options={"block_bytes": 1024})
+    assert not path.exists()
+    with lsm.open(path, options=lsm.Options(block_bytes=1024, restart_interval=4)) as db:
+        assert (db.options.block_bytes, db.options.restart_interval) == (1024, 4)
 
 
 @pytest.mark.parametrize("wrong, right", [

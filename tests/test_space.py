@@ -57,6 +57,16 @@ def test_opening_and_closing_over_and_over_does_not_grow_the_directory(path):
     assert files <= 25 and size < 1 << 20, sizes
 
 
+def test_short_lives_of_one_new_key_each_do_not_leave_a_table_each(path):
+    """Keys that only grow never overlap, so nothing need be merged for order's sake: small tables must be all the same."""
+    for number in range(150):
+        with lsm.open(path) as db:
+            db[b"%06d" % number] = b"v"
+    with lsm.open(path) as db:
+        assert len(db) == 150
+        assert db.stats().tables <= 40
+
+
 def test_reading_does_not_grow_the_directory(path):
     with lsm.open(path, **TINY) as db:
         fill(db, 5000)

@@ -23,7 +23,11 @@ class Engine(MutableMapping[bytes, bytes]):
         return self is other or super().__eq__(other)
 
     @abstractmethod
-    def scan(self, start: Any = None, stop: Any = None, **how: Any) -> Iterator[Any]:
+    def scan(
+        self, start: Any = None, stop: Any = None, *, prefix: Any = None, include_start: bool = True,
+        include_stop: bool = False, reverse: bool = False, limit: int | None = None, keys: bool = True,
+        values: bool = True,
+    ) -> Iterator[Any]:
         """Iterate over a range in the order of the keys."""
 
     @abstractmethod

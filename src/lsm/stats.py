@@ -1,6 +1,7 @@
 """Stats: what a database can tell of itself, typed and printable. Immutable; made by `DB.stats()`."""
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass
 
 
@@ -13,8 +14,8 @@ class LevelStats:
     bytes: int                  # of the files
     entries: int                # versions, tombstones included
     tombstones: int
-    smallest: bytes
-    largest: bytes
+    smallest: builtins.bytes
+    largest: builtins.bytes
     filter_bytes: int           # of memory
     index_bytes: int            # of memory
 

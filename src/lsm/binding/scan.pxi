@@ -336,29 +336,30 @@ cdef class Snapshot:
     def get(self, key, default=None):
         """The value `key` had at the moment, or `default`."""
         self.enter()
-        return self.store.find(key, self.sequence, default)
+        return self.store.find(key, self.store.view, self.sequence, default)
 
     def __getitem__(self, key):
         self.enter()
-        cdef object value = self.store.find(key, self.sequence, _missing)
+        cdef object value = self.store.find(key, self.store.view, self.sequence, _missing)
         if value is _missing:
             raise KeyError(key)
         return value
 
     def __contains__(self, key):
         self.enter()
-        return self.store.find(key, self.sequence, _missing) is not _missing
+        return self.store.find(key, self.store.view, self.sequence, _missing) is not _missing
 
     def multi_get(self, keys, default=None):
         """The values of many keys at the moment; `default` where there was none."""
         self.enter()
-        return [self.store.find(key, self.sequence, default) for key in keys]
+        cdef View view = self.store.view
+        return [self.store.find(key, view, self.sequence, default) for key in keys]
 
     def scan(self, start=None, stop=None, *, prefix=None, bint include_start=True, bint include_stop=False,
              bint reverse=False, limit=None, bint keys=True, bint values=True):
         """As `DB.scan`, at the moment of the snapshot."""
         self.enter()
-        return self.store.scan_at(self.sequence, start, stop, prefix, include_start, include_stop, reverse, limit,
+        return self.store.scan_at(self.store.view, self.sequence, start, stop, prefix, include_start, include_stop, reverse, limit,
                                   keys, values)
 
     def cursor(self):

@@ -17,6 +17,10 @@ Locks, always taken in this order: sync_lock, write_lock, then the Python half's
 None of the first two is ever waited for while holding the GIL; a thread that holds the write lock may wait for the
 GIL, since nobody who waits for the lock holds it. Only the holder of the write lock adds to memtable and log.
 """
+import _thread
+import threading
+
+
 cdef enum Gate:
     GATE_CLOSED = 1
     GATE_FORKED = 2
@@ -43,6 +47,16 @@ def forked():
     """In the child of a fork: what was opened before is the parent's, and nothing of it is removed from here."""
     global fork_generation
     fork_generation += 1
+
+
+def _work_for_another(work, list outcome, done):
+    try:
+        work()
+        outcome.append(None)
+    except BaseException as error:
+        outcome.append(error)
+    finally:
+        done.release()
 
 
 cdef class Store:
@@ -149,7 +163,7 @@ cdef class Store:
             try:
                 room = self._may_rotate()
                 if room:
-                    self._rotate()
+                    self._uninterrupted(self._rotate)
             except BaseException:
                 self.unlock_writes()
                 raise
@@ -383,15 +397,16 @@ cdef class Store:
 
     # ---------------------------------------------------------------- reading
 
-    cdef object find(self, object key, uint64_t sequence, object default):
+    # A reader first takes the view, then the sequence: the view it holds then has all that is visible at that moment.
+    # The other way round, a compaction installed in between could have dropped what the older moment sees.
+
+    cdef object find(self, object key, View view, uint64_t sequence, object default):
         cdef Borrowed k
         cdef Lookup found
-        cdef View view
         if self.gate & GATE_SHUT:
             self._refuse()
         borrow(key, &k, "keys")
         self.gets += 1
-        view = self.view                            # pins what the search touches
         try:
             view.lookup(k.slice, sequence, &found)
         finally:
@@ -406,21 +421,25 @@ cdef class Store:
 
     def get(self, key, default=None):
         """The value of `key`, or `default`. Raises CorruptionError when what is on disk is not what was written."""
-        return self.find(key, lsm_load_acquire(&self.sequence), default)
+        cdef View view = self.view
+        return self.find(key, view, lsm_load_acquire(&self.sequence), default)
 
     def __getitem__(self, key):
-        cdef object value = self.find(key, lsm_load_acquire(&self.sequence), _missing)
+        cdef View view = self.view
+        cdef object value = self.find(key, view, lsm_load_acquire(&self.sequence), _missing)
         if value is _missing:
             raise KeyError(key)
         return value
 
     def __contains__(self, key):
-        return self.find(key, lsm_load_acquire(&self.sequence), _missing) is not _missing
+        cdef View view = self.view
+        return self.find(key, view, lsm_load_acquire(&self.sequence), _missing) is not _missing
 
     def multi_get(self, keys, default=None):
         """The values of many keys, in their order, all of one moment; `default` where there is none."""
+        cdef View view = self.view
         cdef uint64_t sequence = lsm_load_acquire(&self.sequence)
-        return [self.find(key, sequence, default) for key in keys]
+        return [self.find(key, view, sequence, default) for key in keys]
 
     def scan(self, start=None, stop=None, *, prefix=None, bint include_start=True, bint include_stop=False,
              bint reverse=False, limit=None, bint keys=True, bint values=True):
@@ -430,10 +449,11 @@ cdef class Store:
         (key, value); with `values=False` keys alone, with `keys=False` values alone. Raises CorruptionError rather
         than end early. Cost: about a get to begin with, then a fraction of one each row.
         """
-        return self.scan_at(lsm_load_acquire(&self.sequence), start, stop, prefix, include_start, include_stop,
+        cdef View view = self.view
+        return self.scan_at(view, lsm_load_acquire(&self.sequence), start, stop, prefix, include_start, include_stop,
                             reverse, limit, keys, values)
 
-    cdef Scan scan_at(self, uint64_t sequence, start, stop, prefix, bint include_start, bint include_stop,
+    cdef Scan scan_at(self, View view, uint64_t sequence, start, stop, prefix, bint include_start, bint include_stop,
                       bint reverse, limit, bint keys, bint values):
         cdef Scan scan
         if self.gate & GATE_SHUT:
@@ -441,7 +461,7 @@ cdef class Store:
         if not keys and not values:
             raise ValueError("keys=False and values=False leave nothing to iterate over")
         scan = Scan(self)
-        scan.open(self.view, sequence)
+        scan.open(view, sequence)
         scan.bound(start, stop, prefix, include_start, include_stop)
         scan.shape(reverse, limit, keys, values)
         return scan
@@ -470,7 +490,8 @@ cdef class Store:
         if self.gate & GATE_SHUT:
             self._refuse()
         cdef Cursor cursor = Cursor(self)
-        cursor.open(self.view, lsm_load_acquire(&self.sequence))
+        cdef View view = self.view
+        cursor.open(view, lsm_load_acquire(&self.sequence))
         return cursor
 
     def snapshot(self):
@@ -524,15 +545,43 @@ cdef class Store:
         self.log = None
         self.logs = ()
 
-    def _write_lock(self):
-        """Take the write lock (for flush and close)."""
+    def _rotate_now(self):
+        """For flush: put a new memtable and log in place, if the present memtable holds anything."""
+        if self.gate & ~GATE_SLOW:
+            self._refuse()
         self.lock_writes()
+        try:
+            if self.gate & ~GATE_SLOW:
+                self._refuse()
+            if self.memtable.table.entries > 0:
+                self._uninterrupted(self._rotate)
+        finally:
+            self.unlock_writes()
 
-    def _write_unlock(self):
-        self.unlock_writes()
+    def _uninterrupted(self, work):
+        """Call `work` where no signal handler can cut it in two.
 
-    def _sync_through(self, uint64_t sequence):
-        self.sync_to(sequence)
+        Handlers run in the main thread, between any two steps of its Python code, and may raise. A change of the tree
+        must not stop half way for that, so the main thread has another thread make it, and raises what a handler
+        raised when it is made.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return work()
+        outcome = []
+        done = _thread.allocate_lock()
+        done.acquire()
+        _thread.start_new_thread(_work_for_another, (work, outcome, done))
+        interrupted = None
+        while True:
+            try:
+                done.acquire()
+                break
+            except BaseException as error:
+                interrupted = error
+        if outcome[0] is not None:
+            raise outcome[0]
+        if interrupted is not None:
+            raise interrupted
 
     @property
     def _gate(self):

@@ -1,25 +1,18 @@
-# Table and TableWriter: the Python doors to table files. A version of the tree holds Tables; C code takes `.table`.
+# Table: the Python door to a table file. A version of the tree holds Tables; C code takes `.table`.
 #
 # A Table keeps its Directory and its BlockCache alive. Set `obsolete` when no later version needs the file: the last
-# holder to let go removes it. Threads: a Table may be shared; a TableWriter and an EntryCursor have one user at a
-# time.
+# holder to let go removes it. Threads: a Table may be shared.
 cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from lsm.core.bloom cimport hash64
 from lsm.core.cached_block cimport block_release
-from lsm.core.coding cimport Slice, slice_of
+from lsm.core.coding cimport Slice
 from lsm.core.compress cimport COMPRESSION_LZ4, COMPRESSION_NONE, COMPRESSION_ZSTD, compression_built
-from lsm.core.cursor cimport Cursor as c_cursor
 from lsm.core.env cimport Env
-from lsm.core.key cimport seek_tag, sequence_max, tag_kind, tag_of, tag_sequence
+from lsm.core.key cimport tag_kind, tag_sequence
 from lsm.core.table cimport Table as CTable, TABLE_ABSENT, TABLE_WOULD_READ, TableAnswer, TableExpected, table_get
-from lsm.core.table_builder cimport (
-    TableBuilder, TableOptions, TableSummary, table_builder_add, table_builder_finish, table_builder_free,
-    table_builder_open, table_builder_size, table_options_default,
-)
 from lsm.core.table_cursor cimport table_cursor_open
 from lsm.core.table_format cimport TableProperties
 from lsm.core.table_index cimport table_index_bytes
@@ -33,22 +26,6 @@ cdef dict _COMPRESSION_IDS = {"none": COMPRESSION_NONE, "lz4": COMPRESSION_LZ4, 
 compressions = tuple(name for name, number in _COMPRESSION_IDS.items() if compression_built(number))
 
 
-cdef inline Slice slice_of_bytes(bytes data):
-    return slice_of(<const char *>data, <size_t>len(data))
-
-
-cdef inline bytes bytes_of_slice(Slice data):
-    return (<const char *>data.data)[:data.size] if data.size > 0 else b""
-
-
-cdef uint64_t sequence_of(sequence) except? 0:
-    if sequence is None:
-        return sequence_max()
-    if not 0 <= sequence <= sequence_max():
-        raise ValueError(f"a sequence number is 0 to 2**56-1, not {sequence}")
-    return sequence
-
-
 cdef dict facts_of_properties(const TableProperties *properties):
     return {
         "number": properties.number, "entries": properties.entries, "tombstones": properties.tombstones,
@@ -59,31 +36,6 @@ cdef dict facts_of_properties(const TableProperties *properties):
         "database_id": (<const char *>properties.database_id)[:sizeof(properties.database_id)],
         "smallest": bytes_of_slice(properties.smallest), "largest": bytes_of_slice(properties.largest),
     }
-
-
-cdef dict facts_of_summary(const TableSummary *summary):
-    """What the manifest keeps of a new table."""
-    facts = facts_of_properties(&summary.properties)
-    facts["size"] = summary.file_size
-    facts["crc"] = summary.crc
-    return facts
-
-
-cdef int fill_table_options(TableOptions *options, block_bytes, restart_interval, bits_per_key, compression,
-                            number, bytes database_id, created) except -1:
-    table_options_default(options)
-    if compression not in _COMPRESSION_IDS:
-        raise ValueError(f"compression is one of {', '.join(_COMPRESSION_IDS)}, not {compression!r}")
-    if len(database_id) != sizeof(options.database_id):
-        raise ValueError("a database id is 16 bytes")
-    options.block_bytes = block_bytes
-    options.restart_interval = restart_interval
-    options.bits_per_key = bits_per_key
-    options.compression = _COMPRESSION_IDS[compression]
-    options.number = number
-    options.created = created
-    memcpy(options.database_id, <const char *>database_id, sizeof(options.database_id))
-    return 0
 
 
 @cython.final
@@ -233,132 +185,3 @@ cdef class Table:
         if answer != 0:
             raise_fault(&fault, self.directory.path)
         return verified.bytes, verified.blocks, verified.entries
-
-
-@cython.final
-cdef class EntryCursor:
-    """A cursor over raw entries, deletions and old versions too. Every step answers (key, sequence, kind, value) or
-    None. The engine walks in C; this door is for tests and tools."""
-    cdef c_cursor *cursor
-    cdef object owner       # keeps the source alive
-    cdef object path
-
-    @staticmethod
-    cdef EntryCursor over(c_cursor *cursor, owner, path):
-        cdef EntryCursor self = EntryCursor.__new__(EntryCursor)
-        if cursor == NULL:
-            raise MemoryError("no memory for a cursor")
-        self.cursor = cursor
-        self.owner = owner
-        self.path = path
-        return self
-
-    def __dealloc__(self):
-        if self.cursor != NULL:
-            self.cursor.close(self.cursor)
-
-    cdef entry(self, int answer, Fault *fault):
-        cdef c_cursor *at = self.cursor
-        if answer != 0:
-            raise_fault(fault, self.path)
-        if not at.valid:
-            return None
-        return bytes_of_slice(at.key), tag_sequence(at.tag), tag_kind(at.tag), bytes_of_slice(at.value)
-
-    def first(self):
-        cdef Fault fault
-        return self.entry(self.cursor.first(self.cursor, &fault), &fault)
-
-    def last(self):
-        cdef Fault fault
-        return self.entry(self.cursor.last(self.cursor, &fault), &fault)
-
-    def next(self):
-        cdef Fault fault
-        return self.entry(self.cursor.next(self.cursor, &fault) if self.cursor.valid else 0, &fault)
-
-    def prev(self):
-        cdef Fault fault
-        return self.entry(self.cursor.prev(self.cursor, &fault) if self.cursor.valid else 0, &fault)
-
-    def seek(self, bytes key not None, sequence=None):
-        cdef Fault fault
-        cdef uint64_t tag = seek_tag(sequence_of(sequence))
-        return self.entry(self.cursor.seek(self.cursor, slice_of_bytes(key), tag, &fault), &fault)
-
-    def seek_before(self, bytes key not None, sequence=None):
-        cdef Fault fault
-        cdef uint64_t tag = seek_tag(sequence_of(sequence))
-        return self.entry(self.cursor.seek_before(self.cursor, slice_of_bytes(key), tag, &fault), &fault)
-
-
-@cython.final
-@cython.no_gc_clear
-cdef class TableWriter:
-    """TableWriter(directory, name, *, ...): write a table file entry by entry. Unfinished, it leaves no file behind."""
-    cdef TableBuilder builder
-    cdef bint open
-    cdef readonly Directory directory
-    cdef unsigned long generation
-
-    def __cinit__(self, Directory directory not None, str name not None, *, block_bytes=4096, restart_interval=16,
-                  bits_per_key=10, compression="none", number=0, bytes database_id=b"\0" * 16, created=0):
-        cdef Env *env = directory.opened()
-        cdef bytes encoded = _file_name(name)
-        cdef const char *text = encoded
-        cdef TableOptions options
-        cdef Fault fault
-        cdef int answer
-        fill_table_options(&options, block_bytes, restart_interval, bits_per_key, compression, number, database_id,
-                           created)
-        self.directory = directory
-        self.generation = fork_generation
-        self.open = True
-        with nogil:
-            answer = table_builder_open(&self.builder, env, text, &options, &fault)
-        if answer != 0:
-            raise_fault(&fault, directory.path)
-
-    def __dealloc__(self):
-        if self.open and self.generation == fork_generation:
-            table_builder_free(&self.builder)
-
-    cdef int check(self, int answer, Fault *fault) except -1:
-        """A writer that failed once is over."""
-        if answer == 0:
-            return 0
-        self.open = False
-        table_builder_free(&self.builder)
-        return raise_fault(fault, self.directory.path)
-
-    cdef int ready(self) except -1:
-        if not self.open or self.generation != fork_generation:
-            raise ClosedError("the table writer is finished or failed: make another")
-        return 0
-
-    def add(self, bytes key not None, sequence, int kind, bytes value not None):
-        """The next entry: after the one before by key, or of the same key and older."""
-        cdef Fault fault
-        cdef uint64_t tag = tag_of(sequence_of(sequence), kind & 0xFF)
-        self.ready()
-        self.check(table_builder_add(&self.builder, slice_of_bytes(key), tag, slice_of_bytes(value), &fault), &fault)
-
-    @property
-    def size(self):
-        """About the size of the file if finished now."""
-        self.ready()
-        return table_builder_size(&self.builder)
-
-    def finish(self):
-        """Complete and sync the file; a dict of what the manifest keeps of it. Sync the directory next."""
-        cdef TableSummary summary
-        cdef Fault fault
-        cdef int answer
-        self.ready()
-        self.open = False               # whatever another thread asks meanwhile
-        with nogil:
-            answer = table_builder_finish(&self.builder, &summary, &fault)
-        try:
-            return facts_of_summary(&summary) if answer == 0 else raise_fault(&fault, self.directory.path)
-        finally:
-            table_builder_free(&self.builder)

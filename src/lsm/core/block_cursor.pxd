@@ -95,7 +95,6 @@ cdef inline int _block_step(BlockCursor *self, const uint8_t *at, bint ordered, 
     cdef BlockEntry entry
     cdef const uint8_t *after = entry_decode(at, self.view.entries_end, &entry)
     cdef Slice key
-    cdef uint64_t prefix
     cdef int order
     if lsm_unlikely(after == NULL or entry.shared > (cursor.key.size if ordered else 0)):
         return _block_broken(self, fault, "data block: bad entry")

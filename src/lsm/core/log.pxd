@@ -1,8 +1,8 @@
 # cython: language_level=3
 """Log: the write-ahead log of one memtable. The format is docs/format-log.md.
 
-log := header record*.  header (64 bytes) := magic "lsm.log\\n", format version u32, crc u32 (masked, over the 48 bytes
-that follow), log number u64, database id 16 bytes, 24 zero bytes. Behind the last record a log that was not closed has
+log := header record*.  header (64 bytes) := magic "lsm.log\\n", crc u32 (masked, over the 52 bytes that follow), format
+version u32, log number u64, database id 16 bytes, 24 zero bytes. Behind the last record a log that was not closed has
 zero bytes: the room that was made ready for more.
 
 Writing: a record is built in place, in the window that Env's `reserve` hands out, and is complete when its checksum
@@ -49,23 +49,24 @@ ctypedef struct LogReader:
 cdef inline void log_header_encode(uint8_t *to, uint64_t number, const uint8_t *database) noexcept nogil:
     memset(to, 0, LOG_HEADER_BYTES)
     memcpy(to, <const char *>b"lsm.log\n", 8)
-    put_fixed32(to + 8, LOG_VERSION)
+    put_fixed32(to + 12, LOG_VERSION)
     put_fixed64(to + 16, number)
     memcpy(to + 24, database, 16)
-    put_fixed32(to + 12, crc_mask(crc32c(0, to + 16, LOG_HEADER_BYTES - 16)))
+    put_fixed32(to + 8, crc_mask(crc32c(0, to + 12, LOG_HEADER_BYTES - 12)))
 
 
 cdef inline int log_header_check(LogReader *self, uint64_t number, const uint8_t *database, Fault *fault_) noexcept nogil:
-    """0 when the log begins with its header; a log of zero bytes only has no header yet and no records."""
+    """0 when the log begins with its header, which is durable before the manifest names the log. The checksum covers
+    the version and comes first, so that damage is never taken for a newer format."""
     cdef const uint8_t *data = self.data
     if self.size < LOG_HEADER_BYTES or memcmp(data, <const char *>b"lsm.log\n", 8) != 0:
         return fault_corrupt(fault_, self.name, 0, b"not a log: its header is missing or damaged")
-    if get_fixed32(data + 8) > LOG_VERSION:
-        return fault(fault_, FAULT_UNSUPPORTED, self.name, 8, b"format version of the log is newer than this lsm reads")
-    if get_fixed32(data + 12) != crc_mask(crc32c(0, data + 16, LOG_HEADER_BYTES - 16)):
-        return fault_corrupt(fault_, self.name, 12, b"the checksum of the log's header is wrong")
-    if get_fixed32(data + 8) != LOG_VERSION:
-        return fault_corrupt(fault_, self.name, 8, b"the log's format version is wrong")
+    if get_fixed32(data + 8) != crc_mask(crc32c(0, data + 12, LOG_HEADER_BYTES - 12)):
+        return fault_corrupt(fault_, self.name, 8, b"the checksum of the log's header is wrong")
+    if get_fixed32(data + 12) > LOG_VERSION:
+        return fault(fault_, FAULT_UNSUPPORTED, self.name, 12, b"format version of the log is newer than this lsm reads")
+    if get_fixed32(data + 12) != LOG_VERSION:
+        return fault_corrupt(fault_, self.name, 12, b"the log's format version is wrong")
     if get_fixed64(data + 16) != number or memcmp(data + 24, database, 16) != 0:
         return fault_corrupt(fault_, self.name, 16, b"this log belongs to another place or another database")
     self.at = LOG_HEADER_BYTES

@@ -33,13 +33,13 @@ static inline int lsm_openat(int directory, const char *name, int flags) {
     return fd;
 }
 
-/* the size of a regular file; EINVAL for anything else that bears its name */
+/* the size of a regular file; EISDIR or ENXIO for anything else that bears its name */
 static inline int lsm_file_size(int fd, uint64_t *size) {
     struct stat status;
     if (fstat(fd, &status) != 0)
         return errno;
     if (!S_ISREG(status.st_mode))
-        return EINVAL;
+        return S_ISDIR(status.st_mode) ? EISDIR : ENXIO;
     *size = (uint64_t)status.st_size;
     return 0;
 }

@@ -1,9 +1,9 @@
 # cython: language_level=3
 """Table: one immutable, sorted file of entries, opened for reading (docs/format-table.md).
 
-Opening (table_open.pxd) reads and checks footer, properties, index and filter, and keeps index and filter in memory. Data blocks are
-read when asked for, through the cache; the checksum of each is verified at every read from the file, and nothing of a
-block is used before. A fault names the file and the offset of the block.
+Opening (table_open.pxd) reads and checks footer, properties, index and filter; index and filter stay in memory. Data
+blocks are read when asked for, through the cache; the checksum of each is verified at every read from the file, and
+nothing of a block is used before. A fault names the file and the offset of the block.
 
 `table_get` with may_read false never touches the file: it answers TABLE_WOULD_READ, and the caller asks again with
 may_read, having let go of whatever must not be held while waiting for a disk.

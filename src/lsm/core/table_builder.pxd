@@ -1,9 +1,9 @@
 # cython: language_level=3
 """TableBuilder: writes one table file from entries in strictly ascending internal order (docs/format-table.md).
 
-`open` creates the file, `add` one entry after the other, `finish` writes what follows the data, syncs the file and
-fills the summary. The name becomes durable by the caller's sync of the directory. Whatever failed, `free` comes last;
-it removes the file unless `finish` succeeded. After a failure only `free` may be called.
+`open` creates the file, `add` one entry after the other, `finish` (table_finish.pxd) writes what follows the data, syncs
+the file and fills the summary. The name becomes durable by the caller's sync of the directory. Whatever failed, `free`
+comes last; it removes the file unless `finish` succeeded. After a failure only `free` may be called.
 
 Owner: the builder owns its file and buffers; the keys in the summary are borrowed from it until `free`. One thread.
 """
@@ -13,19 +13,16 @@ from libc.string cimport memset, strlen
 from lsm.core.block_builder cimport (BlockBuilder, block_builder_add, block_builder_finish, block_builder_free,
                                      block_builder_init, block_builder_reset, block_builder_size)
 from lsm.core.block_format cimport BLOCK_BYTES_MAX, block_seal
-from lsm.core.bloom cimport (BLOOM_BITS_PER_KEY_MAX, BLOOM_LINE_BYTES, BloomBuilder, bloom_builder_add,
-                             bloom_builder_fill, bloom_builder_free, bloom_builder_init, bloom_line_count,
-                             bloom_probes, hash64)
-from lsm.core.buffer cimport Buffer, buffer_append, buffer_free, buffer_init, buffer_reserve
+from lsm.core.bloom cimport BLOOM_BITS_PER_KEY_MAX, BloomBuilder, bloom_builder_add, bloom_builder_free, hash64
+from lsm.core.buffer cimport Buffer, buffer_append, buffer_free, buffer_reserve
 from lsm.core.coding cimport VARINT32_MAX, VARINT64_MAX, Slice, put_varint, slice_of
-from lsm.core.compress cimport COMPRESSION_NONE, compression_built
+from lsm.core.compress cimport compression_built
 from lsm.core.crc32c cimport crc32c
 from lsm.core.env cimport MODE_CREATE, Env, File
 from lsm.core.fault cimport FAULT_INVALID, FAULT_UNSUPPORTED, Fault, fault, fault_memory, fault_system
 from lsm.core.key cimport (KEY_BYTES_MAX, KIND_DELETE, KIND_PUT, VALUE_BYTES_MAX, compare_slices, tag_kind,
                            tag_sequence)
-from lsm.core.table_format cimport (TABLE_DATABASE_ID_BYTES, TABLE_FOOTER_BYTES, Footer, Handle, TableProperties,
-                                    footer_encode, properties_encode)
+from lsm.core.table_format cimport TABLE_DATABASE_ID_BYTES, Handle, TableProperties
 
 
 cdef enum:
@@ -121,7 +118,7 @@ cdef inline uint64_t table_builder_size(const TableBuilder *self) noexcept nogil
             + self.filter.count * <uint64_t>self.options.bits_per_key // 8 + 512)
 
 
-cdef inline int _builder_flush(TableBuilder *self, Fault *fault) noexcept nogil:
+cdef inline int builder_flush(TableBuilder *self, Fault *fault) noexcept nogil:
     """Hand what is sealed to the file."""
     cdef int error
     if self.output.size == 0:
@@ -134,7 +131,7 @@ cdef inline int _builder_flush(TableBuilder *self, Fault *fault) noexcept nogil:
     return 0
 
 
-cdef inline int _builder_seal(TableBuilder *self, Slice contents, int compression, Handle *handle,
+cdef inline int builder_seal(TableBuilder *self, Slice contents, int compression, Handle *handle,
                               Fault *out) noexcept nogil:
     cdef size_t before = self.output.size
     if contents.size > BLOCK_BYTES_MAX:
@@ -144,14 +141,14 @@ cdef inline int _builder_seal(TableBuilder *self, Slice contents, int compressio
     handle.offset = self.offset
     handle.size = self.output.size - before
     self.offset += handle.size
-    return _builder_flush(self, out) if self.output.size >= TABLE_PIECE_BYTES else 0
+    return builder_flush(self, out) if self.output.size >= TABLE_PIECE_BYTES else 0
 
 
-cdef inline int _builder_end_block(TableBuilder *self, Fault *fault) noexcept nogil:
+cdef inline int builder_end_block(TableBuilder *self, Fault *fault) noexcept nogil:
     cdef Slice contents
     if block_builder_finish(&self.block, &contents) != 0:
         return fault_memory(fault)
-    if _builder_seal(self, contents, self.options.compression, &self.last_block, fault) != 0:
+    if builder_seal(self, contents, self.options.compression, &self.last_block, fault) != 0:
         return -1
     block_builder_reset(&self.block)
     self.properties.blocks += 1
@@ -171,7 +168,7 @@ cdef inline Slice _separator(Slice last, Slice next) noexcept nogil:
     return last
 
 
-cdef inline int _builder_index(TableBuilder *self, Slice separator) noexcept nogil:
+cdef inline int builder_index(TableBuilder *self, Slice separator) noexcept nogil:
     """The index entry of the last block: 0, or -1 when there is no memory."""
     cdef uint8_t *at
     if buffer_reserve(&self.index, 2 * VARINT32_MAX + VARINT64_MAX + separator.size) != 0:
@@ -216,91 +213,11 @@ cdef inline int table_builder_add(TableBuilder *self, Slice key, uint64_t tag, S
         order = compare_slices(last, key)
         if order > 0 or (order == 0 and self.last_tag <= tag):
             return fault(out, FAULT_INVALID, self.name, self.offset, "entries of a table must be added in order")
-    if self.index_pending and _builder_index(self, _separator(last, key)) != 0:
+    if self.index_pending and builder_index(self, _separator(last, key)) != 0:
         return fault_memory(out)
     if order != 0 and self.options.bits_per_key > 0 and bloom_builder_add(&self.filter, hash64(key.data, key.size)):
         return fault_memory(out)
     if _builder_count(self, key, tag, value) != 0 or block_builder_add(&self.block, key, tag, value) != 0:
         return fault_memory(out)
     self.last_tag = tag
-    return _builder_end_block(self, out) if block_builder_size(&self.block) >= self.options.block_bytes else 0
-
-
-cdef inline int _builder_filter(TableBuilder *self, Handle *handle, Fault *fault) noexcept nogil:
-    """The filter block: its lines, then the number of probes; empty when there is none."""
-    cdef uint64_t lines = bloom_line_count(self.filter.count, self.options.bits_per_key, BLOCK_BYTES_MAX - 64)
-    cdef size_t bytes = <size_t>lines * BLOOM_LINE_BYTES
-    cdef int probes = bloom_probes(self.options.bits_per_key)
-    cdef Buffer contents
-    cdef int answer
-    buffer_init(&contents)
-    if lines > 0:
-        if buffer_reserve(&contents, bytes + 1) != 0:
-            return fault_memory(fault)
-        bloom_builder_fill(&self.filter, contents.data, lines, probes)
-        contents.data[bytes] = <uint8_t>probes
-        contents.size = bytes + 1
-    answer = _builder_seal(self, slice_of(contents.data, contents.size), COMPRESSION_NONE, handle, fault)
-    buffer_free(&contents)
-    return answer
-
-
-cdef inline int _builder_properties(TableBuilder *self, Handle *handle, Fault *fault) noexcept nogil:
-    cdef TableProperties *properties = &self.properties
-    cdef Buffer contents
-    cdef int answer = -1
-    properties.number = self.options.number
-    properties.created = self.options.created if self.options.created != 0 else self.env.now(self.env)
-    properties.database_id = self.options.database_id
-    properties.smallest = slice_of(self.smallest.data, self.smallest.size)
-    properties.largest = slice_of(self.block.last_key.data, self.block.last_key.size)
-    buffer_init(&contents)
-    if properties_encode(properties, &contents) != 0:
-        fault_memory(fault)
-    else:
-        answer = _builder_seal(self, slice_of(contents.data, contents.size), COMPRESSION_NONE, handle, fault)
-    buffer_free(&contents)
-    return answer
-
-
-cdef inline int _builder_tail(TableBuilder *self, Fault *fault) noexcept nogil:
-    """Everything after the data blocks."""
-    cdef Footer footer
-    cdef uint8_t encoded[TABLE_FOOTER_BYTES]
-    self.properties.data_bytes = self.offset
-    if _builder_index(self, slice_of(self.block.last_key.data, self.block.last_key.size)) != 0:
-        return fault_memory(fault)
-    if _builder_filter(self, &footer.filter, fault) != 0:
-        return -1
-    if _builder_seal(self, slice_of(self.index.data, self.index.size), self.options.compression, &footer.index,
-                     fault) != 0:
-        return -1
-    if _builder_properties(self, &footer.properties, fault) != 0:
-        return -1
-    footer_encode(&footer, encoded)
-    if buffer_append(&self.output, encoded, TABLE_FOOTER_BYTES) != 0:
-        return fault_memory(fault)
-    self.offset += TABLE_FOOTER_BYTES
-    return _builder_flush(self, fault)
-
-
-cdef inline int table_builder_finish(TableBuilder *self, TableSummary *summary, Fault *out) noexcept nogil:
-    cdef int error
-    if self.properties.entries == 0:
-        return fault(out, FAULT_INVALID, self.name, 0, "a table holds at least one entry")
-    if self.block.entries > 0 and _builder_end_block(self, out) != 0:
-        return -1
-    if _builder_tail(self, out) != 0:
-        return -1
-    error = self.env.sync(self.file)
-    if error != 0:
-        return fault_system(out, self.name, error, "syncing a table")
-    error = self.env.close(self.file)
-    self.file = NULL
-    if error != 0:
-        return fault_system(out, self.name, error, "closing a table")
-    self.finished = True
-    summary.file_size = self.offset
-    summary.crc = self.crc
-    summary.properties = self.properties
-    return 0
+    return builder_end_block(self, out) if block_builder_size(&self.block) >= self.options.block_bytes else 0

@@ -2,7 +2,8 @@
 """Opening and closing a Table: everything but its data blocks is read and checked here (docs/format-table.md).
 
 Every length is held against the file before it is used and every checksum before its bytes are. The file must be the
-one expected: by size, by table number, by the identity of its database. A newer format is FAULT_UNSUPPORTED.
+one expected: by size, by table number, by the identity of its database; one expected by number and
+not there is damage. A newer format is FAULT_UNSUPPORTED.
 
 Owner and threads: as in table.pxd; `table_close` when no reader is left.
 """
@@ -21,6 +22,9 @@ from lsm.core.table cimport Table, TableExpected, posix_memalign, table_read_blo
 from lsm.core.table_format cimport (TABLE_DATABASE_ID_BYTES, TABLE_FOOTER_BYTES, Footer, footer_decode,
                                     properties_decode)
 from lsm.core.table_index cimport table_index_free, table_index_key, table_index_load
+
+cdef extern from "<errno.h>" nogil:
+    int ENOENT
 
 
 cdef inline void table_close(Table *self) noexcept nogil:
@@ -132,6 +136,8 @@ cdef inline int table_open(Env *env, const char *name, const TableExpected *expe
     if error != 0:
         self.file = NULL
         table_close(self)
+        if error == ENOENT and expected.number != 0:
+            return fault_corrupt(fault, name, 0, "the file is missing, and the database needs it")
         return table_system(name, 0, error, "opening a table", fault)
     self.file_size = self.file.size
     if _table_load(self, expected, fault) != 0:

@@ -11,6 +11,7 @@ Threads: any, for every method.
 from __future__ import annotations
 
 import atexit
+import errno
 import logging
 import os
 import threading
@@ -48,18 +49,19 @@ class DB(_core.Store, Engine):
                  lock_timeout: float = 0.0, block_cache: _core.BlockCache | None = None,
                  options: Options | None = None, _directory: _core.Directory | None = None, _background: bool = True,
                  **keywords: Any) -> None:
-        if options is not None and keywords:
-            raise TypeError(f"give either options= or single options, not both: {', '.join(sorted(keywords))}")
-        Options.from_keywords(None, **keywords)             # wrong names and values, before anything is touched
+        if not 0 <= lock_timeout < float("inf"):
+            raise ValueError(f"lock_timeout is a number of seconds from 0, not {lock_timeout!r}")
+        Options.from_keywords(options, **keywords)          # wrong names and values, before anything is touched
         self._process = os.getpid()
         self._close_lock = threading.Lock()
-        self.path = os.fspath(path)
+        self.path = os.fsdecode(path)
         self.read_only = read_only
         directory = _directory or _directory_at(path, create and not read_only, read_only)
         try:
             if read_only:
                 self._open_to_read(directory, block_cache, options, keywords)
             else:
+                self._check_ours(directory, create)
                 _lock(directory, lock_timeout)
                 self._open_to_write(directory, create, block_cache, options, keywords, _background)
         except BaseException:
@@ -76,10 +78,8 @@ class DB(_core.Store, Engine):
         state = manifest.load(directory)
         fresh = state is None
         if state is None:
-            self._check_empty(names, create)
             state = manifest.State(database_id=os.urandom(16))
-        chosen = options or Options.from_keywords(None if fresh else state.options, **keywords)
-        chosen.check_available()
+        chosen = Options.from_keywords(options or (None if fresh else state.options), **keywords)
         policy = policy_of(chosen)
         tree = self._tree_of(directory, replace(state, options=chosen), cache)
         tree.next_file = max(tree.next_file, highest_number(names) + 1)
@@ -87,17 +87,29 @@ class DB(_core.Store, Engine):
         tree.adopt(replayed.memtables)
         if fresh:
             tree.install()                  # a database is there from the moment that CURRENT is
-        while tree.sealed:
-            flush_oldest(tree)
+        self._flush_recovered(tree)
         self._begin(replayed.sequence, chosen.memtable_bytes)
         tree.switch()
         recovery.remove_unnamed(directory, tree.state)
         self.options, self._tree = chosen, tree
         self._shaker = Shaker(tree, policy, background)
 
-    def _check_empty(self, names: list[str], create: bool) -> None:
-        """May a database be made among these files?"""
+    def _flush_recovered(self, tree: Tree) -> None:
+        """What was replayed goes to tables before anything else; without room for that, once there is room."""
+        try:
+            while tree.sealed:
+                flush_oldest(tree)
+        except StorageError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            logger.warning("%s: no room to flush what the log holds, trying again later: %s", self.path, error)
+
+    def _check_ours(self, directory: _core.Directory, create: bool) -> None:
+        """Is there a database, or may one be made? Asked before the first file, the lock, is made."""
+        names = directory.list()
         strangers = foreign(names)
+        if manifest.CURRENT in names:
+            return
         if strangers:
             raise NotADatabaseError(self.path, f"it holds other things, such as {strangers[0]!r}: give the directory "
                                                "of a database, or a new or empty one")
@@ -111,7 +123,7 @@ class DB(_core.Store, Engine):
                 state = manifest.load(directory)
                 if state is None:
                     raise NotADatabaseError(self.path)
-                chosen = options or Options.from_keywords(state.options, **keywords)
+                chosen = Options.from_keywords(options or state.options, **keywords)
                 tree = self._tree_of(directory, replace(state, options=chosen), cache)
                 replayed = recovery.replay(directory, state)
                 break
@@ -121,7 +133,7 @@ class DB(_core.Store, Engine):
                 time.sleep(0.01)            # a writer may have been replacing just these files
         self._begin(replayed.sequence, chosen.memtable_bytes)
         tree.show_recovered(tuple(memtable for _, memtable in reversed(replayed.memtables)))
-        self.options, self._tree, self._shaker = chosen, tree, None
+        self.options, self._tree, self._shaker = chosen, tree, None      # type: ignore[assignment]  # read-only: nothing shakes
 
     def _tree_of(self, directory: _core.Directory, state: manifest.State, cache: _core.BlockCache | None) -> Tree:
         cache = cache if cache is not None else _core.BlockCache(state.options.block_cache_bytes)
@@ -164,14 +176,7 @@ class DB(_core.Store, Engine):
         """Put the newest memtable, if it holds anything, among those that wait to be flushed."""
         if self._gate & ~_core.GATE_SLOW_FLAG:
             self._refuse()
-        self._write_lock()
-        try:
-            if self._gate & ~_core.GATE_SLOW_FLAG:
-                self._refuse()
-            if self._memtable.entries:
-                self._rotate()
-        finally:
-            self._write_unlock()
+        self._rotate_now()
 
     def compact(self) -> None:
         """Flush, then merge all tables into one sorted run: one version a key, nothing deleted left (but for what live
@@ -224,11 +229,12 @@ class DB(_core.Store, Engine):
             try:
                 if not self.read_only:
                     self._shaker.stop()
-                    self._settle()
+                    self._uninterrupted(self._settle)
             except Exception as error:
                 logger.warning("%s: not everything could be flushed at close, the log keeps it: %s", self.path, error)
             finally:
                 self._drop_view()
+                self._tree.let_go()
                 self._tree.directory.close()
 
     def _settle(self) -> None:

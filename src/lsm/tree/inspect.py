@@ -12,7 +12,6 @@ from lsm import _core
 from lsm.errors import CorruptionError
 from lsm.stats import LevelStats, Stats
 from lsm.tree import manifest, recovery
-from lsm.tree.files import log_name
 from lsm.tree.shaker import Shaker
 from lsm.tree.tree import Tree
 from lsm.tree.version import TableMeta

@@ -16,13 +16,14 @@ nobody takes the write lock while holding this one.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from lsm import _core
-from lsm.errors import Error
+from lsm.errors import CorruptionError, Error
 from lsm.options import Options
 from lsm.tree import manifest
 from lsm.tree.files import log_name, table_name
@@ -91,8 +92,13 @@ class Tree:
             return number
 
     def open_table(self, meta: TableMeta) -> _core.Table:
-        return _core.Table(self.directory, table_name(meta.number), self.cache, size=meta.size, number=meta.number,
-                           database_id=self.state.database_id)
+        name = table_name(meta.number)
+        try:
+            return _core.Table(self.directory, name, self.cache, size=meta.size, number=meta.number,
+                               database_id=self.state.database_id)
+        except FileNotFoundError as error:
+            raise CorruptionError(os.path.join(self.directory.path, name), 0,
+                                  "the table is missing although the manifest names it") from error
 
     def switch(self) -> None:
         """Put a new memtable and a new log in the place of the present ones, which are sealed if they hold anything.
@@ -189,6 +195,13 @@ class Tree:
         """For a database opened to read: what recovery found, and nothing to write to."""
         levels = tuple(tuple(self.tables[meta.number] for meta in level) for level in self.version.levels)
         self.store._install(_core.View(self.directory, memtables, levels), self.memtable, ())
+
+    def let_go(self) -> None:
+        """After closing: close the files of tables and logs."""
+        self.tables = {}
+        self.logs = ()
+        self.sealed = ()
+        self.memtable = _core.Memtable()
 
     def remove_file(self, name: str) -> None:
         """Remove a file that nothing refers to. If that fails, the next open removes it."""

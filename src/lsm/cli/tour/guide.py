@@ -3,6 +3,7 @@
 Every step opens with one sentence saying what it shows. Every promise goes through `check`, and a broken one ends the
 tour with a message and a non-zero status. Only the database's own calls are timed (`timed`), never the tour's work.
 """
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +11,7 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.markup import escape
-from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.text import Text
 
 
 class BrokenPromise(Exception):
@@ -41,7 +40,9 @@ class Guide:
 
     def tell(self, line: str) -> None:
         """A result, indented under its step."""
-        self.console.print(Padding(Text(line), (0, 0, 0, 3), expand=False))
+        margin = "   "
+        lines = textwrap.wrap(line, self.console.width, initial_indent=margin, subsequent_indent=margin)
+        self.console.print("\n".join(lines), markup=False)
 
     def check(self, kept: bool, promise: str) -> None:
         if not kept:

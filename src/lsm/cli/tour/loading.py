@@ -47,7 +47,9 @@ def load(guide: Guide, db: "lsm.DB", sources: Sequence[Source], randomness: rand
         counted = len(db)
     guide.check(counted == loaded.count, f"the database holds {loaded.count:,} records, not {counted:,}")
     guide.tell(f"{loaded.count:,} records of {len(sources):,} files, {size(loaded.content_bytes)}.")
-    picture.draw_tree(guide.console, db.stats())
+    stats = db.stats()
+    picture.draw_tree(guide.console, stats)
+    picture.tell_effort(guide, stats)
     return loaded
 
 

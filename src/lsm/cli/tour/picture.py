@@ -7,12 +7,10 @@ from collections.abc import Iterable
 
 from rich import box
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
 import lsm
-from lsm.cli.tour.guide import Figure, size
+from lsm.cli.tour.guide import Figure, Guide, size
 
 WIDTH = 20
 
@@ -44,12 +42,15 @@ def draw_tree(console: Console, stats: "lsm.Stats") -> None:
             f"{level.tombstones:,}",
         )
     console.print(table)
-    line = (
-        f"amplification: write {stats.write_amplification:.1f}, read {stats.read_amplification:.1f}, space"
-        f" {stats.space_amplification:.2f}; {stats.flushes} flushes, {stats.compactions} compactions,"
-        f" {stats.stalls} stalls (longest {1000 * stats.longest_stall_seconds:.0f} ms)"
+
+
+def tell_effort(guide: Guide, stats: "lsm.Stats") -> None:
+    """What it took to write all this, since the database was opened."""
+    guide.tell(
+        f"{stats.flushes} flushes, {stats.compactions} compactions, {stats.stalls} stalls (longest"
+        f" {1000 * stats.longest_stall_seconds:.0f} ms). For each byte given, {stats.write_amplification:.1f} were"
+        f" written; a lookup may ask {stats.read_amplification:.0f} sorted runs."
     )
-    console.print(Padding(Text(line), (0, 0, 0, 3), expand=False))
 
 
 def bar(console: Console, part: int, whole: int) -> str:
