@@ -97,6 +97,14 @@ class Run:
         self.directory = self.directory.reopen()
         self.db = open_on(self.directory, self.options)
 
+    def kill(self):
+        """The process dies, another one opens the database on the disk as it is. What it found it keeps."""
+        abandon(self.db)
+        self.directory.close()
+        self.directory = self.directory.reopen()
+        self.db = open_on(self.directory, self.options)
+        self.promise()
+
     def read_all(self):
         """The running database answers what it was told, by every way of reading."""
         expected = self.history[-1]
@@ -129,6 +137,12 @@ class Run:
         assert matching, f"contents of write {p}, but sequence {db._sequence} is the end of no write in {lo}..{hi}"
         assert self.history[matching[-1]] == contents, (p, matching)
         return matching[-1]
+
+
+def abandon(db):
+    """Leave the database as a dead process does: nothing is flushed, nothing is removed."""
+    db._close_gate(forked=True)
+    db.close()
 
 
 def put_all(db, changes, sync=False):

@@ -18,6 +18,7 @@ STEPS = {
     "flush": Run.flush,
     "compact": Run.compact,
     "reopen": Run.reopen,
+    "kill": Run.kill,
 }
 SEQUENCES = [sequence for length in (1, 2, 3) for sequence in itertools.product(STEPS, repeat=length)]
 
