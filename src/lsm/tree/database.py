@@ -31,7 +31,7 @@ from lsm.tree.compaction import policy_of
 from lsm.tree.files import LOCK, foreign, highest_number
 from lsm.tree.flush import flush_oldest
 from lsm.tree.inspect import Report
-from lsm.tree.shaker import Shaker
+from lsm.tree.shaker import Shaker, passes
 from lsm.tree.tree import Tree
 
 logger = logging.getLogger("lsm")
@@ -144,7 +144,12 @@ class DB(_core.Store, Engine):
     # ------------------------------------------------------------ called back by the store
 
     def _rotate(self) -> None:
-        self._tree.switch()
+        try:
+            self._tree.switch()
+        except BaseException as error:
+            if not passes(error):
+                self._fail(error)           # a sync of the log, the manifest or the directory may be what failed
+            raise
         if self._shaker is not None:
             self._shaker.tell()
 
