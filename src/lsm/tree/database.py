@@ -31,7 +31,7 @@ from lsm.tree.compaction import policy_of
 from lsm.tree.files import LOCK, foreign, highest_number
 from lsm.tree.flush import flush_oldest
 from lsm.tree.inspect import Report
-from lsm.tree.shaker import Shaker
+from lsm.tree.shaker import Shaker, passes
 from lsm.tree.tree import Tree
 
 logger = logging.getLogger("lsm")
@@ -142,7 +142,12 @@ class DB(_core.Store, Engine):
     # ------------------------------------------------------------ called back by the store
 
     def _rotate(self) -> None:
-        self._tree.switch()
+        try:
+            self._tree.switch()
+        except BaseException as error:
+            if not passes(error):
+                self._fail(error)           # a sync of the log, the manifest or the directory may be what failed
+            raise
         if self._shaker is not None:
             self._shaker.tell()
 
@@ -247,7 +252,7 @@ class DB(_core.Store, Engine):
 
     def __del__(self) -> None:
         if getattr(self, "_shaker", self) is self or self._gate & _core.GATE_SHUT_FLAG:
-            return
+            return                              # never opened, or closed
         warnings.warn(f"the database {self.path!r} was never closed: use `with lsm.open(...)` or close()",
                       ResourceWarning, source=self)
         self.close()
@@ -310,10 +315,9 @@ def _left_by_fork() -> None:
 
 
 def _at_exit() -> None:
-    """End the threads before the interpreter does; what was not closed stays in the logs."""
+    """Close what is still open, while threads can still be waited for."""
     for db in list(_alive):
-        if db._shaker is not None:
-            db._shaker.stop()
+        db.__del__()
 
 
 os.register_at_fork(after_in_child=_left_by_fork)

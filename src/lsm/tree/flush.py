@@ -39,7 +39,11 @@ def flush(tree: Tree, sealed: Sealed) -> None:
 
 
 class Writing:
-    """Tables being written: opened as they are finished, and removed again unless it comes to `keep`."""
+    """Tables being written: opened as they are finished, and removed again unless it comes to `keep`.
+
+    Not once the store has failed: the manifest that names them may be the current one (see Tree._write_manifest), and
+    the next open removes what is not named.
+    """
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
@@ -77,6 +81,8 @@ class Writing:
     def __exit__(self, *exception: object) -> None:
         if self.begun:
             self.opened.clear()
+        if self.tree.store._failure is not None:
+            return
         for number in self.begun:
             if self.tree.directory.exists(table_name(number)):
                 self.tree.remove_file(table_name(number))

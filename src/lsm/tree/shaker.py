@@ -40,6 +40,12 @@ class Stopping(Exception):
     """The database is being closed: leave the merge where it is."""
 
 
+def passes(error: BaseException) -> bool:
+    """Is it lack of room or of memory, after which the same may be tried again?"""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, StorageError) and error.errno in (errno.ENOSPC, errno.EDQUOT))
+
+
 class Shaker:
     def __init__(self, tree: Tree, policy: Policy, background: bool) -> None:
         self.tree = tree
@@ -116,12 +122,10 @@ class Shaker:
         return busy
 
     def _failed(self, error: BaseException) -> None:
-        passing = isinstance(error, MemoryError) or (
-            isinstance(error, StorageError) and error.errno in (errno.ENOSPC, errno.EDQUOT))
         if self.error is None:
             logger.error("work on the tree failed: %s", error)
         self.error = error
-        if not passing:
+        if not passes(error):
             self.tree.store._fail(error)
         self.tell()
 
