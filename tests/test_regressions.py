@@ -1,7 +1,12 @@
 """Every bug found in the engine, as small as it gets, by the name of what went wrong."""
 import errno
+import os
+import subprocess
+import sys
 
 import pytest
+
+import lsm
 
 from crash_engine import open_files, open_on
 from lsm import _core
@@ -36,3 +41,14 @@ def test_a_failed_sync_in_rotation_turns_the_store_read_only(kind, part):
     assert refused.value.__cause__ is caught.value
     assert db[b"k"] == b"v"
     db.close()
+
+
+@pytest.mark.parametrize("kept", ["", "class Ring: pass\nring = Ring(); ring.ring = ring; ring.db = db"], ids=["global", "in a ring"])
+def test_a_program_that_never_closes_its_database_ends(path, kept):
+    """At exit the flush was given to a thread that could no longer run, and the program hung for ever."""
+    program = f"import lsm, sys\ndb = lsm.open(sys.argv[1])\ndb[b'k'] = b'v'\n{kept}"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=30, env=environment,
+                   stderr=subprocess.DEVNULL)
+    with lsm.open(path) as db:
+        assert dict(db.items()) == {b"k": b"v"}

@@ -18,6 +18,7 @@ None of the first two is ever waited for while holding the GIL; a thread that ho
 GIL, since nobody who waits for the lock holds it. Only the holder of the write lock adds to memtable and log.
 """
 import _thread
+import sys
 import threading
 
 
@@ -563,9 +564,10 @@ cdef class Store:
 
         Handlers run in the main thread, between any two steps of its Python code, and may raise. A change of the tree
         must not stop half way for that, so the main thread has another thread make it, and raises what a handler
-        raised when it is made.
+        raised when it is made. Once the interpreter is being torn down no other thread ever runs again (and nothing
+        interrupts): then this one makes it.
         """
-        if threading.current_thread() is not threading.main_thread():
+        if sys.is_finalizing() or threading.current_thread() is not threading.main_thread():
             return work()
         outcome = []
         done = _thread.allocate_lock()
