@@ -131,9 +131,10 @@ def test_links_pipes_and_directories_are_refused(directory, tmp_path):
     with pytest.raises(StorageError) as caught:
         directory.read("link")
     assert caught.value.errno == errno.ELOOP
-    for name in ("pipe", "sub"):
-        with pytest.raises(ValueError):
+    for name, expected in (("pipe", errno.ENXIO), ("sub", errno.EISDIR)):
+        with pytest.raises(StorageError) as caught:
             directory.read(name)
+        assert caught.value.errno == expected
     with pytest.raises(StorageError):
         directory.create("link", b"x")
     assert (tmp_path / "outside").read_bytes() == b"secret"
@@ -202,6 +203,41 @@ def test_use_after_close(directory):
     log.close()
     with pytest.raises(ClosedError):
         log.append(b"x")
+
+
+def test_closing_gives_the_descriptor_back(tmp_path):
+    directory = _core.Directory(tmp_path)
+    open_before = len(os.listdir("/proc/self/fd"))
+    directory.close()
+    assert len(os.listdir("/proc/self/fd")) == open_before - 1
+
+
+def test_closing_while_others_work(tmp_path):
+    """They are told that it is closed, or (already past that check) get EBADF."""
+    for _ in range(30):
+        directory = _core.Directory(tmp_path)
+        directory.lock()
+        wrong = []
+
+        def work():
+            try:
+                while True:
+                    directory.list()
+                    directory.exists("LOCK")
+                    directory.sync()
+            except ClosedError:
+                pass
+            except StorageError as error:
+                if error.errno != errno.EBADF:
+                    wrong.append(error)
+
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        directory.close()
+        for thread in threads:
+            thread.join()
+        assert not wrong
 
 
 def test_an_object_that_was_never_opened_is_closed():

@@ -1,5 +1,6 @@
 """The simulated disk, the states of a crash, and the oracle: each on its own, and together on a toy store."""
 import errno
+import gc
 import json
 import os
 import random
@@ -142,6 +143,22 @@ def test_the_clock_is_its_own():
     assert directory.now() == first + 1000
     directory.clock = 5
     assert directory.now() == 1005
+
+
+def test_the_collector_may_close_logs_while_the_journal_is_told():
+    directory = _core.SimulatedDirectory()
+    before = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for i in range(50):
+            holder = [directory.create_log(f"{i}")]
+            holder.append(holder)
+            del holder
+            directory.journal()
+            directory.files()
+    finally:
+        gc.set_threshold(*before)
+    assert len(directory.files()) == 50
 
 
 def test_threads():

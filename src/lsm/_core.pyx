@@ -13,7 +13,6 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from posix.time cimport nanosleep, timespec
 
-from lsm.core.arena cimport arena_ensure
 from lsm.core.buffer cimport Buffer, buffer_free, buffer_init, buffer_reserve, buffer_set, buffer_slice
 from lsm.core.coding cimport Input, Slice, input_left, input_of, slice_of
 from lsm.core.key cimport (
@@ -34,7 +33,7 @@ from lsm.core.record cimport (
 )
 from lsm.core.retain cimport Retain, retain_entry, retain_free, retain_init
 from lsm.core.run_cursor cimport run_cursor_open
-from lsm.core.skiplist cimport Entry, entry_value, insertion_bytes, skiplist_check
+from lsm.core.skiplist cimport Entry, entry_bytes, entry_value, skiplist_check
 from lsm.core.sources cimport (
     LOOKUP_WOULD_READ, Lookup, Run, Sources, lookup_release, run_init, sources_find, sources_free, sources_init,
 )

@@ -33,7 +33,7 @@ cdef class WriteBatch:
             raise MemoryError
         entry_encode(self.payload.data + self.payload.size, kind, key, value)
         self.payload.size += size
-        self.memory += insertion_bytes(key.size, value.size)
+        self.memory += entry_bytes(key.size, value.size)
         self.count += 1
         return 0
 

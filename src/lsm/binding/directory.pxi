@@ -2,8 +2,8 @@
 #
 # Every method raises the typed errors of faults.pxi, and releases the GIL while it may block. A Directory owns its Env
 # and frees it only when the last reference to it goes: whoever keeps a C File, or calls through `env`, keeps the
-# Directory (a cdef class that does so in its __dealloc__ too is `@cython.no_gc_clear`). `close()` gives the lock back
-# and refuses further use.
+# Directory (a cdef class that does so in its __dealloc__ too is `@cython.no_gc_clear`). `close()` gives back the
+# lock and the descriptor, and refuses further use; open files go on.
 #
 # Threads: a Directory may be shared; a LogFile has one writer and one syncer (locks of its own keep misuse from harm).
 cimport cython
@@ -15,7 +15,7 @@ from libc.string cimport memcpy, strlen
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from lsm.core.env cimport MODE_CREATE, MODE_LOG, MODE_READ, Env, File
-from lsm.core.posix cimport close_lock_in_child, posix_env, posix_use_plain_logs
+from lsm.core.posix cimport close_lock_in_child, posix_env, posix_shut, posix_use_plain_logs
 
 
 cdef extern from "posix.h" nogil:
@@ -114,8 +114,8 @@ cdef class Directory:
 
     cdef int refuse(self, int error, str name, str doing) except -1:
         if error == EINVAL or error == ENAMETOOLONG:
-            raise ValueError(f"{doing} {name!r} in {self.path!r}: give the plain name (at most 63 bytes, no slash) of a "
-                             "regular file, and a size within it")
+            raise ValueError(f"{doing} {name!r} in {self.path!r}: give a plain name (1 to 63 bytes, no slash), and "
+                             "a size within the file")
         return raise_system(error, self.path, name, doing)
 
     def create(self, str name, data):
@@ -323,13 +323,14 @@ cdef class Directory:
         return log
 
     def close(self):
-        """Give the lock back. Any later use raises ClosedError; closing again does nothing."""
+        """Give back the lock and the descriptor. Later use raises ClosedError; closing again does nothing."""
         cdef Env *env = self.env
         if self.closed or env == NULL:
             return
         self.closed = True
         with nogil:
             env.unlock(env)
+            posix_shut(env)
 
 
 @cython.no_gc_clear         # the collector must not take the directory away before the file is closed

@@ -25,6 +25,8 @@ cdef dict _ADVICE = {
     _errno.EIO: "the device failed: check the system log, then close and open again",
     _errno.ENOTDIR: "the path names a file: give a directory",
     _errno.ELOOP: "symbolic links are not followed within a database: put the file itself there",
+    _errno.EISDIR: "a directory lies where a file belongs: put the file itself there",
+    _errno.ENXIO: "what lies there is no regular file: put the file itself there",
     _errno.EFBIG: "the file size limit of the process or file system was met: raise it",
 }
 

@@ -168,7 +168,7 @@ cdef int _replay_record(LogReader *reader, RecordHeader *header, c_memtable *tab
     for i in range(header.count):
         if entry_decode(&payload, &entry) != 0:
             return fault_corrupt(fault, reader.name, start, b"a record holds something that is no entry")
-        if memtable_ensure(table, entry.key.size, entry.value.size) != 0:
+        if memtable_ensure(table, 1, entry_bytes(entry.key.size, entry.value.size)) != 0:
             return fault_memory(fault)
         memtable_add(table, entry.key, tag_of(sequence + i, entry.kind), entry.value)
     if input_left(&payload) != 0:

@@ -37,7 +37,7 @@ cdef class Memtable:
 
     def put(self, bytes key not None, uint64_t sequence, int kind, bytes value not None):
         """Add one version; sequences must ascend."""
-        if memtable_ensure(self.table, len(key), len(value)) != 0:
+        if memtable_ensure(self.table, 1, entry_bytes(len(key), len(value))) != 0:
             raise MemoryError
         memtable_add(self.table, slice_of(<const char *>key, len(key)), tag_of(sequence, kind),
                      slice_of(<const char *>value, len(value)))

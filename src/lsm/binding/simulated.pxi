@@ -3,8 +3,12 @@
 # A Directory in every respect, and beside it: what is on the disk, what was done to it in which order, what shall fail.
 # tests/crash.py rebuilds from `journal()` every state a crash may leave.
 #
-# Threads: as Directory. The disk's mutex is taken with the GIL held here; nobody asks for the GIL while holding it.
+# Threads: as Directory. The disk's mutex is taken with the GIL held here, so nothing may be done under it that makes
+# or drops Python objects: the garbage collector could then close a file, which needs the mutex.
 import collections as _collections
+
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 
 from lsm.core.env cimport ENV_NAME_BYTES
 from lsm.core.simulated cimport SimEnv, simulated_env
@@ -93,16 +97,31 @@ cdef class SimulatedDirectory(Directory):
         """What a reader sees now: {name: bytes}, logs with their prepared tails of zeros."""
         cdef SimDisk *disk = self.simulated()
         cdef SimFolder *folder = (<SimEnv *>self.env).folder
-        cdef size_t i
+        cdef char name[ENV_NAME_BYTES]
+        cdef char *copy
+        cdef size_t i = 0, size = 0
+        cdef bint more
         cdef dict found = {}
-        pthread_mutex_lock(&disk.mutex)
-        try:
-            for i in range(folder.count):
-                found[_os.fsdecode(<bytes>folder.entries[i].name)] = PyBytes_FromStringAndSize(
-                    <char *>folder.entries[i].node.data, <Py_ssize_t>folder.entries[i].node.size)
-        finally:
+        while True:
+            pthread_mutex_lock(&disk.mutex)
+            copy = NULL
+            more = i < folder.count
+            if more:
+                memcpy(name, folder.entries[i].name, ENV_NAME_BYTES)
+                size = <size_t>folder.entries[i].node.size
+                copy = <char *>malloc(size + 1)
+                if copy != NULL and size > 0:
+                    memcpy(copy, folder.entries[i].node.data, size)
             pthread_mutex_unlock(&disk.mutex)
-        return found
+            if not more:
+                return found
+            if copy == NULL:
+                raise MemoryError
+            try:
+                found[_os.fsdecode(<bytes>name)] = PyBytes_FromStringAndSize(copy, <Py_ssize_t>size)
+            finally:
+                free(copy)
+            i += 1
 
     def crashed_process(self):
         """What kill -9 leaves: all that was appended or committed, synced or not. (A power cut: tests/crash.py.)"""
@@ -111,15 +130,19 @@ cdef class SimulatedDirectory(Directory):
     def journal(self, size_t start=0):
         """The operations from number `start` on, as a list of Operation."""
         cdef SimDisk *disk = self.simulated()
+        cdef SimOperation operation
+        cdef size_t count
         cdef list told = []
-        cdef size_t i
-        pthread_mutex_lock(&disk.mutex)
-        try:
-            for i in range(start, disk.operations):
-                told.append(_told(&disk.journal[i]))
-        finally:
+        while True:
+            pthread_mutex_lock(&disk.mutex)
+            count = disk.operations
+            if start < count:
+                operation = disk.journal[start]     # its data stays where it is as long as the disk
             pthread_mutex_unlock(&disk.mutex)
-        return told
+            if start >= count:
+                return told
+            told.append(_told(&operation))
+            start += 1
 
     def mark(self, str kind, uint64_t value=0):
         """Enter ("mark", name=kind, offset=value) in the journal: what the test did or was told at this moment."""

@@ -198,7 +198,7 @@ cdef class Store:
                                 Fault *fault) noexcept nogil:
         cdef RecordHeader header
         cdef c_memtable *table = self.memtable.table
-        if memtable_ensure(table, key.size, value.size) != 0:
+        if memtable_ensure(table, 1, entry_bytes(key.size, value.size)) != 0:
             return fault_memory(fault)
         self.head_record(&header, entry_payload(kind, key.size, value.size), 1)
         if self.log.append_entry(kind, key, value, &header, fault) != 0:
@@ -210,7 +210,7 @@ cdef class Store:
 
     cdef int write_payload(self, const uint8_t *payload, size_t size, uint32_t count, size_t memory,
                            bint sync) except -1:
-        """A whole batch, encoded as the payload of a record; `memory` is what it may take from the arena."""
+        """A whole batch, encoded as the payload of a record; `memory` is what its entries take in a memtable."""
         cdef Fault fault
         cdef uint64_t sequence = 0
         cdef int status
@@ -237,7 +237,7 @@ cdef class Store:
         cdef c_memtable *table = self.memtable.table
         cdef uint64_t bytes_ = 0
         cdef uint32_t i
-        if arena_ensure(&table.arena, memory) != 0:
+        if memtable_ensure(table, count, memory) != 0:
             return fault_memory(fault)
         self.head_record(&header, size, count)
         if self.log.append(payload, &header, fault) != 0:
@@ -572,7 +572,10 @@ cdef class Store:
         outcome = []
         done = _thread.allocate_lock()
         done.acquire()
-        _thread.start_new_thread(_work_for_another, (work, outcome, done))
+        try:
+            _thread.start_new_thread(_work_for_another, (work, outcome, done))
+        except RuntimeError:
+            return work()                       # no more threads to be had: then it takes its chances
         interrupted = None
         while True:
             try:

@@ -5,7 +5,9 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static inline uint64_t lsm_load_big64(const void *p) {
     uint64_t v;
@@ -59,6 +61,16 @@ static inline void lsm_write_lock(lsm_rwlock *lock) {
 
 static inline void lsm_write_unlock(lsm_rwlock *lock) {
     __atomic_fetch_and(&lock->word, ~LSM_RW_WRITER, __ATOMIC_RELEASE);
+}
+
+/* `size` bytes, a multiple of the size of a huge page, of huge pages where the system gives any; freed by free(). */
+static inline void *lsm_huge_alloc(size_t size) {
+    void *memory = NULL;
+    if (posix_memalign(&memory, 2u << 20, size) != 0) return NULL;
+#ifdef MADV_HUGEPAGE
+    (void)madvise(memory, size, MADV_HUGEPAGE);     /* advice: refused, it is ordinary memory */
+#endif
+    return memory;
 }
 
 /* LSM_ASSERT(condition): an invariant of the C parts, checked in debug builds (LSM_DEBUG=1), free otherwise. */

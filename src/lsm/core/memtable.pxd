@@ -1,7 +1,7 @@
 # cython: language_level=3
 """Memtable: the newest writes, sorted in memory, until they are flushed to a table.
 
-It is an arena, a fat skip list in it, and the lock between its one writer and its readers. A write first makes sure of
+It is a fat skip list, the arenas of its nodes and its entries, and the lock between its one writer and its readers. A write first makes sure of
 the memory (`memtable_ensure`), then goes to the log, then is added: `memtable_add` cannot fail.
 
 Invariants: sequences are added in ascending order; entries are never removed; once the store has rotated to a new
@@ -19,7 +19,7 @@ from lsm.core.coding cimport Slice, slice_of
 from lsm.core.cursor cimport Cursor
 from lsm.core.fault cimport Fault
 from lsm.core.key cimport KIND_DELETE, tag_kind, tag_sequence
-from lsm.core.skiplist cimport (Entry, Node, Place, Skiplist, entry_key, entry_value, insertion_bytes, skiplist_before,
+from lsm.core.skiplist cimport (Entry, Node, Place, Skiplist, entry_key, entry_value, skiplist_before, skiplist_ensure,
                                 skiplist_find, skiplist_get, skiplist_init, skiplist_insert)
 
 cdef extern from "lsm_bits.h" nogil:
@@ -32,7 +32,8 @@ cdef extern from "lsm_bits.h" nogil:
 
 
 ctypedef struct Memtable:
-    Arena arena
+    Arena nodes
+    Arena entries_arena
     Skiplist list
     lsm_rwlock lock
     uint64_t entries                # versions, not keys
@@ -47,31 +48,35 @@ cdef inline Memtable *memtable_new() noexcept nogil:
     if self == NULL:
         return NULL
     memset(self, 0, sizeof(Memtable))
-    arena_init(&self.arena)
-    if arena_ensure(&self.arena, sizeof(Node)) != 0:
+    arena_init(&self.nodes)
+    arena_init(&self.entries_arena)
+    if arena_ensure(&self.nodes, sizeof(Node)) != 0:
         free(self)
         return NULL
-    skiplist_init(&self.list, &self.arena)
+    skiplist_init(&self.list, &self.nodes)
     return self
 
 
 cdef inline void memtable_free(Memtable *self) noexcept nogil:
-    arena_free(&self.arena)
+    arena_free(&self.nodes)
+    arena_free(&self.entries_arena)
     free(self)
 
 
 cdef inline uint64_t memtable_bytes(const Memtable *self) noexcept nogil:
-    return self.arena.used
+    return self.nodes.used + self.entries_arena.used
 
 
-cdef inline int memtable_ensure(Memtable *self, size_t key_size, size_t value_size) noexcept nogil:
-    """Make sure of the memory for one `memtable_add`. -1 when there is none."""
-    return arena_ensure(&self.arena, insertion_bytes(key_size, value_size))
+cdef inline int memtable_ensure(Memtable *self, uint64_t insertions, size_t bytes_) noexcept nogil:
+    """Make sure of the memory for so many `memtable_add`, of so many `entry_bytes` in all. -1 when there is none."""
+    if skiplist_ensure(&self.list, &self.nodes, insertions) != 0:
+        return -1
+    return arena_ensure(&self.entries_arena, bytes_)
 
 
 cdef inline void memtable_add(Memtable *self, Slice key, uint64_t tag, Slice value) noexcept nogil:
     lsm_write_lock(&self.lock)
-    skiplist_insert(&self.list, &self.arena, key, tag, value)
+    skiplist_insert(&self.list, &self.nodes, &self.entries_arena, key, tag, value)
     lsm_write_unlock(&self.lock)
     if self.entries == 0:
         self.first_sequence = tag_sequence(tag)

@@ -11,21 +11,27 @@ led out of it: names hold no slash, symbolic links are not followed.
 
 Owner and threads: as env.pxd says. Files: posix_file.pxd.
 """
-from libc.errno cimport errno, EACCES, EEXIST, EINTR, ENOMEM, EROFS
+from libc.errno cimport errno, EACCES, EBADF, EEXIST, EINTR, ENOMEM, EROFS, EXDEV
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, strtol
 
 from lsm.core.env cimport Env, env_name_function
 from lsm.core.posix_file cimport (
-    PosixEnv, posix_append, posix_check_name, posix_close, posix_commit, posix_open, posix_pread, posix_reserve,
-    posix_sync, posix_truncate, posix_write_whole,
+    PosixEnv, posix_append, posix_check_name, posix_close, posix_commit, posix_hold, posix_open, posix_pread,
+    posix_release, posix_reserve, posix_sync, posix_truncate, posix_write_whole, pthread_rwlock_t, pthread_rwlock_unlock,
 )
 
 
 cdef extern from "lsm_bits.h" nogil:
     int lsm_load_relaxed(int *p)
     void lsm_store_relaxed(int *p, int value)
+
+
+cdef extern from "pthread.h" nogil:
+    int pthread_rwlock_init(pthread_rwlock_t *lock, const void *attributes)
+    int pthread_rwlock_trywrlock(pthread_rwlock_t *lock)
+    int pthread_rwlock_destroy(pthread_rwlock_t *lock)
 
 
 cdef extern from "posix.h" nogil:
@@ -58,9 +64,10 @@ cdef inline int posix_rename(Env *env, const char *old, const char *new) noexcep
         error = posix_check_name(new)
     if error == 0 and self.read_only:
         error = EROFS
-    if error == 0 and renameat(self.directory, old, self.directory, new) != 0:
-        error = errno
-    return error
+    if error != 0:
+        return error
+    error = posix_hold(self)
+    return posix_release(self, renameat(error, old, error, new))
 
 
 cdef inline int posix_unlink(Env *env, const char *name) noexcept nogil:
@@ -68,17 +75,25 @@ cdef inline int posix_unlink(Env *env, const char *name) noexcept nogil:
     cdef int error = posix_check_name(name)
     if error == 0 and self.read_only:
         error = EROFS
-    if error == 0 and unlinkat(self.directory, name, 0) != 0:
-        error = errno
-    return error
+    if error != 0:
+        return error
+    return posix_release(self, unlinkat(posix_hold(self), name, 0))
 
 
 cdef inline int posix_link(Env *env, const char *name, Env *target) noexcept nogil:
+    cdef PosixEnv *self = <PosixEnv *>env
+    cdef PosixEnv *other = <PosixEnv *>target
     cdef int error = posix_check_name(name)
-    if error == 0 and (target.link != posix_link or (<PosixEnv *>target).read_only):
-        error = EROFS
-    if error == 0 and linkat((<PosixEnv *>env).directory, name, (<PosixEnv *>target).directory, name, 0) != 0:
-        error = errno
+    cdef int result
+    if error != 0:
+        return error
+    if target.link != posix_link:
+        return EXDEV
+    if other.read_only:
+        return EROFS
+    result = linkat(posix_hold(self), name, posix_hold(other), name, 0)
+    error = posix_release(self, result)
+    posix_release(other, 0)
     return error
 
 
@@ -86,20 +101,22 @@ cdef inline int posix_sync_directory(Env *env) noexcept nogil:
     cdef PosixEnv *self = <PosixEnv *>env
     cdef int error = lsm_load_relaxed(&self.sync_error)
     if error == 0:
-        error = lsm_sync_directory(self.directory)
-        if error != 0:
+        error = lsm_sync_directory(posix_hold(self))
+        posix_release(self, 0)
+        if error != 0 and error != EBADF:
             lsm_store_relaxed(&self.sync_error, error)
     return error
 
 
 cdef inline int posix_list(Env *env, env_name_function each, void *argument) noexcept nogil:
     # a descriptor of its own, so that listings of several threads do not share a position
-    cdef int fd = lsm_openat((<PosixEnv *>env).directory, ".", O_RDONLY | O_DIRECTORY)
+    cdef PosixEnv *self = <PosixEnv *>env
+    cdef int fd = lsm_openat(posix_hold(self), ".", O_RDONLY | O_DIRECTORY)
     cdef const char *name
     cdef DIR *directory
-    cdef int error = 0
-    if fd < 0:
-        return errno
+    cdef int error = posix_release(self, fd)
+    if error != 0:
+        return error
     directory = fdopendir(fd)
     if directory == NULL:
         error = errno
@@ -136,9 +153,10 @@ cdef inline int posix_lock(Env *env, const char *name, int *holder) noexcept nog
     if self.lock >= 0:
         holder[0] = self.lock_owner
         return EWOULDBLOCK
-    fd = lsm_openat(self.directory, name, O_RDWR | O_CREAT)
-    if fd < 0:
-        return errno
+    fd = lsm_openat(posix_hold(self), name, O_RDWR | O_CREAT)
+    error = posix_release(self, fd)
+    if error != 0:
+        return error
     while flock(fd, LOCK_EX | LOCK_NB) != 0:
         error = errno
         if error == EINTR:
@@ -188,8 +206,22 @@ cdef inline uint64_t posix_now(Env *env) noexcept nogil:
 cdef inline void posix_destroy(Env *env) noexcept nogil:
     cdef PosixEnv *self = <PosixEnv *>env
     posix_unlock(env)
-    close(self.directory)
+    if self.directory >= 0:
+        close(self.directory)
+    pthread_rwlock_destroy(&self.guard)
     free(self)
+
+
+cdef inline void posix_shut(Env *env) noexcept nogil:
+    """Give back the directory's descriptor; what needs it answers EBADF from now on, open files go on. While somebody
+    uses it (or did when this process was forked) nothing is done: `destroy` will. Does nothing to another kind of Env."""
+    cdef PosixEnv *self = <PosixEnv *>env
+    if env.destroy != posix_destroy or pthread_rwlock_trywrlock(&self.guard) != 0:
+        return
+    if self.directory >= 0:
+        close(self.directory)
+        self.directory = -1
+    pthread_rwlock_unlock(&self.guard)
 
 
 cdef inline int _make_directory(const char *path) noexcept nogil:
@@ -230,6 +262,7 @@ cdef inline int posix_env(const char *path, bint create, bint read_only, Env **o
             close(self.directory)
         free(self)
         return error
+    pthread_rwlock_init(&self.guard, NULL)
     self.lock = -1
     self.read_only = read_only
     self.mapped = True

@@ -27,6 +27,13 @@ cdef extern from "lsm_bits.h" nogil:
     void LSM_ASSERT(bint condition)
 
 
+cdef extern from "pthread.h" nogil:
+    ctypedef struct pthread_rwlock_t:
+        pass
+    int pthread_rwlock_rdlock(pthread_rwlock_t *lock)
+    int pthread_rwlock_unlock(pthread_rwlock_t *lock)
+
+
 cdef extern from "posix.h" nogil:
     int lsm_openat(int directory, const char *name, int flags)
     int lsm_file_size(int fd, uint64_t *size)
@@ -47,7 +54,8 @@ cdef enum LogWay:
 
 cdef struct PosixEnv:
     Env env                 # first: an Env * of this kind is a PosixEnv *
-    int directory
+    pthread_rwlock_t guard  # held shared while `directory` is in use, exclusive while it is closed
+    int directory           # -1 once shut
     int lock                # descriptor of the lock file, or -1
     int lock_owner          # pid that took it
     int sync_error          # of the directory; sticky
@@ -73,6 +81,19 @@ cdef inline int posix_check_name(const char *name) noexcept nogil:
     if strlen(name) >= ENV_NAME_BYTES:
         return ENAMETOOLONG
     return 0
+
+
+cdef inline int posix_hold(PosixEnv *self) noexcept nogil:
+    """The directory's descriptor, which stays what it is until `posix_release`; -1 (EBADF to the system) once shut."""
+    pthread_rwlock_rdlock(&self.guard)
+    return self.directory
+
+
+cdef inline int posix_release(PosixEnv *self, int result) noexcept nogil:
+    """Answers the errno when `result`, what a system call said, is negative."""
+    cdef int error = errno if result < 0 else 0
+    pthread_rwlock_unlock(&self.guard)
+    return error
 
 
 cdef inline int posix_write_whole(int fd, const uint8_t *data, size_t size, uint64_t offset) noexcept nogil:
@@ -200,10 +221,11 @@ cdef inline int posix_sync(File *file) noexcept nogil:
 
 
 cdef inline int _truncate_by_name(PosixFile *self, uint64_t size) noexcept nogil:
-    cdef int fd = lsm_openat((<PosixEnv *>self.file.env).directory, self.file.name, O_WRONLY)
-    cdef int error
-    if fd < 0:
-        return errno
+    cdef PosixEnv *home = <PosixEnv *>self.file.env
+    cdef int fd = lsm_openat(posix_hold(home), self.file.name, O_WRONLY)
+    cdef int error = posix_release(home, fd)
+    if error != 0:
+        return error
     error = lsm_truncate(fd, size)
     close(fd)
     return error
@@ -254,8 +276,10 @@ cdef inline int posix_open(Env *env, const char *name, int mode, File **file) no
     self = <PosixFile *>calloc(1, sizeof(PosixFile))
     if self == NULL:
         return ENOMEM
-    self.fd = lsm_openat(home.directory, name, O_RDONLY if mode == MODE_READ else O_RDWR | O_CREAT | O_EXCL)
-    error = errno if self.fd < 0 else lsm_file_size(self.fd, &self.file.size)
+    self.fd = lsm_openat(posix_hold(home), name, O_RDONLY if mode == MODE_READ else O_RDWR | O_CREAT | O_EXCL)
+    error = posix_release(home, self.fd)
+    if error == 0:
+        error = lsm_file_size(self.fd, &self.file.size)
     if error != 0:
         if self.fd >= 0:
             close(self.fd)

@@ -16,17 +16,20 @@ of `tower[l].next`; a node is never empty, but for the head.
 `changes` of a node counts what moved entries within it; a cursor that kept (node, index) compares it and looks again
 when it differs.
 
-Owner: the memtable's arena. Threads: the callers hold the memtable's lock, shared to read and alone to insert.
+Nodes lie in an arena of their own, close together, apart from the entries: they are what every search touches.
+
+Owner: the memtable's arenas. Threads: the callers hold the memtable's lock, shared to read and alone to insert.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
-from lsm.core.arena cimport Arena, arena_round, arena_take
+from lsm.core.arena cimport Arena, arena_ensure, arena_round, arena_take
 from lsm.core.coding cimport Slice
 from lsm.core.key cimport compare_keys, key_prefix, tag_sequence
 
 cdef extern from "lsm_bits.h" nogil:
     void LSM_ASSERT(bint condition)
+    void lsm_prefetch(const void *p)
 
 
 cdef enum:
@@ -60,6 +63,7 @@ ctypedef struct Skiplist:
     Node *recent                    # where the last insertion went: ascending keys need no search
     uint32_t height
     uint32_t random
+    uint64_t full                   # nodes that the next insertion into them would split
 
 
 ctypedef struct Place:              # the first entry at or after a key; `found` when it is that key
@@ -84,21 +88,26 @@ cdef inline size_t node_bytes(uint32_t height) noexcept nogil:
     return sizeof(Node) - (TOWER_MAX - height) * sizeof(Link)
 
 
-cdef inline size_t insertion_bytes(size_t key_size, size_t value_size) noexcept nogil:
-    """What inserting one entry may take from the arena at the most: itself, and a new node."""
-    return entry_bytes(key_size, value_size) + sizeof(Node)
+cdef inline int skiplist_ensure(const Skiplist *self, Arena *nodes, uint64_t insertions) noexcept nogil:
+    """Make sure of the nodes that so many insertions may need at the most: a node is split when it is full, and is half
+    full then. -1 when there is no memory."""
+    cdef uint64_t splits = self.full + insertions // (NODE_ENTRIES // 2) + 1
+    if splits > insertions:
+        splits = insertions
+    return arena_ensure(nodes, splits * sizeof(Node))
 
 
-cdef inline Node *_node_new(Arena *arena, uint32_t height) noexcept nogil:
-    cdef Node *node = <Node *>arena_take(arena, node_bytes(height))
+cdef inline Node *_node_new(Arena *nodes, uint32_t height) noexcept nogil:
+    cdef Node *node = <Node *>arena_take(nodes, node_bytes(height))
     memset(node, 0, node_bytes(height))
     node.height = <uint16_t>height
     return node
 
 
-cdef inline void skiplist_init(Skiplist *self, Arena *arena) noexcept nogil:
+cdef inline void skiplist_init(Skiplist *self, Arena *nodes) noexcept nogil:
     """Needs sizeof(Node) bytes ensured in the arena."""
-    self.head = _node_new(arena, TOWER_MAX)
+    self.head = _node_new(nodes, TOWER_MAX)
+    self.full = 0
     self.recent = self.head
     self.height = 1
     self.random = 0x9E3779B9
@@ -139,6 +148,10 @@ cdef inline Node *_find_node(const Skiplist *self, uint64_t prefix, const uint8_
         while _node_at_or_before(&node.tower[level], prefix, key, size):
             node = node.tower[level].next
         level -= 1
+    lsm_prefetch(&node.prefix[8])           # the search within it is going to jump between these lines
+    lsm_prefetch(&node.prefix[24])
+    lsm_prefetch(&node.entry[8])
+    lsm_prefetch(&node.entry[24])
     return node
 
 
@@ -247,20 +260,21 @@ cdef inline void _link_after(Skiplist *self, Node *node, Node *new) noexcept nog
         new.tower[0].next.before = new
 
 
-cdef inline Node *_split(Skiplist *self, Arena *arena, Node *node, uint32_t at) noexcept nogil:
+cdef inline Node *_split(Skiplist *self, Arena *nodes, Node *node, uint32_t at) noexcept nogil:
     """Move the entries from index `at` on into a new node behind this one, and answer it."""
-    cdef Node *new = _node_new(arena, _random_height(self))
+    cdef Node *new = _node_new(nodes, _random_height(self))
     cdef uint32_t moved = node.count - at
     memcpy(new.prefix, node.prefix + at, moved * sizeof(uint64_t))
     memcpy(new.entry, node.entry + at, moved * sizeof(Entry *))
     new.count = <uint16_t>moved
     node.count = <uint16_t>at
     node.changes += 1
+    self.full -= 1
     _link_after(self, node, new)
     return new
 
 
-cdef inline void _insert_at(Node *node, uint32_t index, uint64_t prefix, Entry *entry) noexcept nogil:
+cdef inline void _insert_at(Skiplist *self, Node *node, uint32_t index, uint64_t prefix, Entry *entry) noexcept nogil:
     cdef uint32_t behind = node.count - index
     memmove(node.prefix + index + 1, node.prefix + index, behind * sizeof(uint64_t))
     memmove(node.entry + index + 1, node.entry + index, behind * sizeof(Entry *))
@@ -268,6 +282,8 @@ cdef inline void _insert_at(Node *node, uint32_t index, uint64_t prefix, Entry *
     node.entry[index] = entry
     node.count += 1
     node.changes += 1
+    if node.count == NODE_ENTRIES:
+        self.full += 1
 
 
 cdef inline bint _in_recent(const Skiplist *self, uint64_t prefix, const uint8_t *key, size_t size) noexcept nogil:
@@ -292,10 +308,12 @@ cdef inline Entry *_entry_new(Arena *arena, Slice key, uint64_t tag, Slice value
     return entry
 
 
-cdef inline void skiplist_insert(Skiplist *self, Arena *arena, Slice key, uint64_t tag, Slice value) noexcept nogil:
-    """Add a version, newer than all of its key. Needs insertion_bytes() ensured in the arena; cannot fail."""
+cdef inline void skiplist_insert(Skiplist *self, Arena *nodes, Arena *entries, Slice key, uint64_t tag,
+                                 Slice value) noexcept nogil:
+    """Add a version, newer than all of its key. Needs entry_bytes ensured in `entries`, and skiplist_ensure; cannot
+    fail."""
     cdef uint64_t prefix = key_prefix(key.data, key.size)
-    cdef Entry *entry = _entry_new(arena, key, tag, value)
+    cdef Entry *entry = _entry_new(entries, key, tag, value)
     cdef Node *node
     cdef Node *new
     cdef uint32_t index
@@ -312,16 +330,16 @@ cdef inline void skiplist_insert(Skiplist *self, Arena *arena, Slice key, uint64
         return
     if node.count == NODE_ENTRIES:
         if index == NODE_ENTRIES and node.tower[0].next == NULL:
-            new = _node_new(arena, _random_height(self))    # ascending keys leave full nodes behind them
-            _insert_at(new, 0, prefix, entry)
+            new = _node_new(nodes, _random_height(self))    # ascending keys leave full nodes behind them
+            _insert_at(self, new, 0, prefix, entry)
             _link_after(self, node, new)
             self.recent = new
             return
-        new = _split(self, arena, node, NODE_ENTRIES // 2)
+        new = _split(self, nodes, node, NODE_ENTRIES // 2)
         if index > node.count:      # at node.count it still belongs to the old node: the low key of `new` stays
             index -= node.count
             node = new
-    _insert_at(node, index, prefix, entry)
+    _insert_at(self, node, index, prefix, entry)
     self.recent = node
 
 

@@ -254,7 +254,7 @@ class DB(_core.Store, Engine):
 
     def __del__(self) -> None:
         if getattr(self, "_shaker", self) is self or self._gate & _core.GATE_SHUT_FLAG:
-            return
+            return                              # never opened, or closed
         warnings.warn(f"the database {self.path!r} was never closed: use `with lsm.open(...)` or close()",
                       ResourceWarning, source=self)
         self.close()
@@ -301,10 +301,9 @@ def _left_by_fork() -> None:
 
 
 def _at_exit() -> None:
-    """End the threads before the interpreter does; what was not closed stays in the logs."""
+    """Close what is still open, while threads can still be waited for."""
     for db in list(_alive):
-        if db._shaker is not None:
-            db._shaker.stop()
+        db.__del__()
 
 
 os.register_at_fork(after_in_child=_left_by_fork)
