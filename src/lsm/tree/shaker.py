@@ -160,10 +160,10 @@ class Shaker:
             failed_before = self.error
             self.changed.notify_all()
             while not done():
-                if self.stopping or not self.thread.is_alive():
-                    raise ClosedError("the database was closed while this waited")
                 if self.tree.store._failure is not None:
                     self.tree.store._refuse()
+                if self.stopping or not self.thread.is_alive():
+                    raise ClosedError("the database was closed while this waited")
                 if self.error is not None and self.error is not failed_before:
                     raise self.error
                 self.changed.wait(0.5)
