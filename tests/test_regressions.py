@@ -75,3 +75,17 @@ def test_a_recovery_without_room_promises_nothing():
     for state in states(directory.journal(), "weak", start=len(directory.journal())):
         assert len(open_files(state.files)) == 2
     second.close()
+
+
+def test_who_waits_for_a_flush_that_fails_is_told_why():
+    """With the shaker ended by the failure, flush() said that the database was closed."""
+    directory = _core.SimulatedDirectory()
+    db = open_on(directory, background=True)
+    db.put(b"k", b"v")
+    directory.fail(errno.EIO, kind="sync", part=".table", sticky=True)
+    with pytest.raises((StorageError, ReadOnlyError)):
+        db.flush()
+    with pytest.raises(ReadOnlyError):
+        db.flush()
+    directory.heal()
+    db.close()
