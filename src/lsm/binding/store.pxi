@@ -2,7 +2,7 @@
 
 What it holds: the view (immutable: memtables and tables), the newest memtable and its log, the sequence number of the
 last write. The Python half (tree/database.py) is a subclass; it is called back once a memtable is full (`_rotate`),
-when there is no room for another (`_wait_for_room`), and to say why an operation is refused (`_refuse`).
+when there is no room for another (`_wait_for_room`), when a sync needs a flush (`_flush_up_to`), and to say why an operation is refused (`_refuse`).
 
 A write: pass the gate, take the write lock, make sure of the memory, append to the log, add to the memtable, and only
 then move `sequence` on, so that readers see a batch whole or not at all. With sync, then wait for the disk, without
@@ -71,6 +71,7 @@ cdef class Store:
     cdef pthread_mutex_t sync_lock
     cdef uint64_t sequence
     cdef uint64_t synced
+    cdef uint64_t recovered             # the last write that an earlier process made
     cdef uint64_t memtable_budget
     cdef object failure                 # the first error after which nothing is written
     cdef dict moments                   # sequence -> how many snapshots hold it
@@ -105,6 +106,10 @@ cdef class Store:
 
     def _wait_for_room(self):
         """Wait until a memtable has been flushed, or raise what keeps it from being."""
+        raise NotImplementedError
+
+    def _flush_up_to(self, sequence):
+        """Wait until every write up to `sequence` is in tables, or raise what keeps it from being."""
         raise NotImplementedError
 
     def _refuse(self):
@@ -291,6 +296,8 @@ cdef class Store:
         cdef tuple logs
         cdef uint64_t target
         cdef int status = 0
+        if self.synced < self.recovered:
+            self._flush_up_to(self.recovered)       # no sync of ours reaches the logs of an earlier process
         with nogil:
             pthread_mutex_lock(&self.sync_lock)
         try:
@@ -526,10 +533,14 @@ cdef class Store:
         else:
             self.gate &= ~GATE_SLOW
 
-    def _begin(self, uint64_t sequence, uint64_t memtable_budget):
-        """After recovery: the last write there is, all of it on disk."""
+    def _begin(self, uint64_t sequence, uint64_t synced, uint64_t memtable_budget):
+        """After recovery: the last write there is, and the last of those in tables.
+
+        Normally the same. Otherwise the rest is in the logs of an earlier process, whose pages are not relied on.
+        """
         self.sequence = sequence
-        self.synced = sequence
+        self.recovered = sequence
+        self.synced = synced
         self.memtable_budget = memtable_budget
 
     def _install(self, View view, Memtable memtable, tuple logs):
@@ -564,7 +575,8 @@ cdef class Store:
 
         Handlers run in the main thread, between any two steps of its Python code, and may raise. A change of the tree
         must not stop half way for that, so the main thread has another thread make it, and raises what a handler
-        raised when it is made.
+        raised when it is made. Once the interpreter is being torn down no other thread ever runs again (and nothing
+        interrupts): then this one makes it.
         """
         if sys.is_finalizing() or threading.current_thread() is not threading.main_thread():
             return work()

@@ -88,14 +88,15 @@ class DB(_core.Store, Engine):
         if fresh:
             tree.install()                  # a database is there from the moment that CURRENT is
         self._flush_recovered(tree)
-        self._begin(replayed.sequence, chosen.memtable_bytes)
+        self._begin(replayed.sequence, tree.state.last_sequence, chosen.memtable_bytes)
         tree.switch()
         recovery.remove_unnamed(directory, tree.state)
         self.options, self._tree = chosen, tree
         self._shaker = Shaker(tree, policy, background)
 
     def _flush_recovered(self, tree: Tree) -> None:
-        """What was replayed goes to tables before anything else; without room for that, once there is room."""
+        """What was replayed goes to tables before anything else; without room for that, once there is room. Until then
+        nothing can be synced: the pages of these logs may never have reached the disk."""
         try:
             while tree.sealed:
                 flush_oldest(tree)
@@ -131,7 +132,7 @@ class DB(_core.Store, Engine):
                 if not tries_left:
                     raise
                 time.sleep(0.01)            # a writer may have been replacing just these files
-        self._begin(replayed.sequence, chosen.memtable_bytes)
+        self._begin(replayed.sequence, replayed.sequence, chosen.memtable_bytes)
         tree.show_recovered(tuple(memtable for _, memtable in reversed(replayed.memtables)))
         self.options, self._tree, self._shaker = chosen, tree, None      # type: ignore[assignment]  # read-only: nothing shakes
 
@@ -158,6 +159,9 @@ class DB(_core.Store, Engine):
 
     def _wait_for_room(self) -> None:
         self._shaker.wait_for_room()
+
+    def _flush_up_to(self, sequence: int) -> None:
+        self._shaker.wait(lambda: all(one.memtable.last_sequence > sequence for one in self._tree.sealed))
 
     def _refuse(self) -> None:
         if self._gate & _core.GATE_FORKED_FLAG:
