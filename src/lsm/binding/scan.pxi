@@ -4,6 +4,9 @@ All three refer to their store and learn from its gate that it was closed. A Sca
 began with, so that nothing they stand on can go away under them, whatever is flushed, compacted or closed meanwhile.
 Threads: one thread at a time each; a second one that comes while the first waits for the disk gets BusyError.
 """
+import operator as _operator
+
+
 @cython.no_gc_clear         # __dealloc__ needs the view
 cdef class Reader:
     """What Scan and Cursor share: rows of one view at one moment."""
@@ -148,9 +151,10 @@ cdef class Scan(Reader):
         self.with_values = values
         self.left = -1
         if limit is not None:
+            limit = _operator.index(limit)              # TypeError for what is no whole number
             if limit < 0:
                 raise ValueError(f"limit counts rows and cannot be {limit}")
-            self.left = limit
+            self.left = min(limit, <int64_t>0x7FFFFFFFFFFFFFFF)
         return 0
 
     def __iter__(self):

@@ -49,9 +49,7 @@ class DB(_core.Store, Engine):
                  lock_timeout: float = 0.0, block_cache: _core.BlockCache | None = None,
                  options: Options | None = None, _directory: _core.Directory | None = None, _background: bool = True,
                  **keywords: Any) -> None:
-        if not 0 <= lock_timeout < float("inf"):
-            raise ValueError(f"lock_timeout is a number of seconds from 0, not {lock_timeout!r}")
-        Options.from_keywords(options, **keywords)          # wrong names and values, before anything is touched
+        _check_arguments(lock_timeout, block_cache, options, keywords)      # before anything is touched
         self._process = os.getpid()
         self._close_lock = threading.Lock()
         self.path = os.fsdecode(path)
@@ -269,6 +267,22 @@ class DB(_core.Store, Engine):
     def __reduce__(self) -> Any:
         raise TypeError("a database belongs to its process and cannot be pickled: pickle its path and open it there "
                         "with read_only=True")
+
+
+def _check_arguments(lock_timeout: object, block_cache: object, options: object, keywords: dict[str, Any]) -> None:
+    if isinstance(lock_timeout, bool) or not isinstance(lock_timeout, (int, float)):
+        raise TypeError(f"lock_timeout is a number of seconds, not {type(lock_timeout).__name__}")
+    if not 0 <= lock_timeout < float("inf"):
+        raise ValueError(f"lock_timeout is a number of seconds from 0, not {lock_timeout!r}")
+    if block_cache is not None and not isinstance(block_cache, _core.BlockCache):
+        raise TypeError(f"block_cache is an lsm.BlockCache, not {type(block_cache).__name__}: "
+                        "for a cache of one's own give block_cache_bytes=")
+    if options is not None and not isinstance(options, Options):
+        raise TypeError(f"options is an lsm.Options, not {type(options).__name__}: "
+                        "give its fields as keywords, or options=lsm.Options(...)")
+    Options.from_keywords(options, **keywords)
+    if options is not None and keywords:
+        raise TypeError(f"give options= or its fields as keywords, not both: {', '.join(keywords)}")
 
 
 def _directory_at(path: str | os.PathLike[str], create: bool, read_only: bool) -> _core.Directory:
