@@ -65,12 +65,14 @@ include "binding/memtable.pxi"
 include "binding/log.pxi"
 include "binding/view.pxi"
 include "binding/merge.pxi"
+include "binding/gate.pxi"
 
-cdef class WriteBatch               # the store makes these, and they refer to it
+cdef class WriteBatch               # a store makes these, and they refer to it
 cdef class Scan
 cdef class Cursor
 cdef class Snapshot
 
+include "binding/writer.pxi"
 include "binding/store.pxi"
 include "binding/batch.pxi"
 include "binding/scan.pxi"

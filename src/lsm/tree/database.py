@@ -85,23 +85,13 @@ class DB(_core.Store, Engine):
         tree.adopt(replayed.memtables)
         if fresh:
             tree.install()                  # a database is there from the moment that CURRENT is
-        self._flush_recovered(tree)
+        if replayed.torn is not None:
+            directory.truncate(*replayed.torn)      # or the next recovery would end there, before the new log
         self._begin(replayed.sequence, tree.state.last_sequence, chosen.memtable_bytes)
         tree.switch()
         recovery.remove_unnamed(directory, tree.state)
         self.options, self._tree = chosen, tree
         self._shaker = Shaker(tree, policy, background)
-
-    def _flush_recovered(self, tree: Tree) -> None:
-        """What was replayed goes to tables before anything else; without room for that, once there is room. Until then
-        nothing can be synced: the pages of these logs may never have reached the disk."""
-        try:
-            while tree.sealed:
-                flush_oldest(tree)
-        except StorageError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            logger.warning("%s: no room to flush what the log holds, trying again later: %s", self.path, error)
 
     def _check_ours(self, directory: _core.Directory, create: bool) -> None:
         """Is there a database, or may one be made? Asked before the first file, the lock, is made."""
