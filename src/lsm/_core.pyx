@@ -7,6 +7,7 @@ cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.ref cimport PyObject
 from libc.errno cimport EDQUOT, ENOSPC
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
@@ -68,6 +69,7 @@ include "binding/merge.pxi"
 include "binding/gate.pxi"
 
 cdef class WriteBatch               # a store makes these, and they refer to it
+cdef class Reader
 cdef class Scan
 cdef class Cursor
 cdef class Snapshot

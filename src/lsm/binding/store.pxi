@@ -13,6 +13,7 @@ cdef class Store(Writer):
     cdef View view
     cdef dict moments                   # sequence -> how many snapshots hold it
     cdef uint64_t gets
+    cdef PyObject *readers              # the open scans and cursors, linked; borrowed: they leave the list before they go
 
     def __cinit__(self):
         self.moments = {}
@@ -135,6 +136,18 @@ cdef class Store(Writer):
         self.memtable = memtable
         self.logs = logs
         self.log = logs[len(logs) - 1] if logs else None
+
+    def _end_readers(self):
+        """After closing: free what scans and cursors hold, but for one that waits for the disk just now. The next call of
+        any of them raises ClosedError."""
+        cdef PyObject *at = self.readers
+        cdef Reader reader
+        while at != NULL:
+            reader = <Reader>at
+            at = reader.behind
+            if not reader.busy:
+                reader.let_go()             # may give the GIL away, and with it any neighbour: begin again
+                at = self.readers
 
     def _drop_view(self):
         """After closing: let go of memtables, tables and logs."""

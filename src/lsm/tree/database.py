@@ -11,7 +11,6 @@ Threads: any, for every method.
 from __future__ import annotations
 
 import atexit
-import errno
 import logging
 import os
 import threading
@@ -85,13 +84,25 @@ class DB(_core.Store, Engine):
         tree.adopt(replayed.memtables)
         if fresh:
             tree.install()                  # a database is there from the moment that CURRENT is
-        if replayed.torn is not None:
+        self._flush_recovered(tree)
+        if tree.sealed and replayed.torn is not None:
             directory.truncate(*replayed.torn)      # or the next recovery would end there, before the new log
         self._begin(replayed.sequence, tree.state.last_sequence, chosen.memtable_bytes)
         tree.switch()
         recovery.remove_unnamed(directory, tree.state)
         self.options, self._tree = chosen, tree
         self._shaker = Shaker(tree, policy, background)
+
+    def _flush_recovered(self, tree: Tree) -> None:
+        """What was replayed goes to tables before anything else; without room for that, once there is room. Until then
+        nothing can be synced: the pages of these logs may never have reached the disk."""
+        try:
+            while tree.sealed:
+                flush_oldest(tree)
+        except StorageError as error:
+            if not passes(error):
+                raise
+            logger.warning("%s: no room to flush what the log holds, trying again later: %s", self.path, error)
 
     def _check_ours(self, directory: _core.Directory, create: bool) -> None:
         """Is there a database, or may one be made? Asked before the first file, the lock, is made."""
@@ -230,6 +241,7 @@ class DB(_core.Store, Engine):
             except Exception as error:
                 logger.warning("%s: not everything could be flushed at close, the log keeps it: %s", self.path, error)
             finally:
+                self._end_readers()
                 self._drop_view()
                 self._tree.let_go()
                 self._tree.directory.close()
@@ -243,6 +255,7 @@ class DB(_core.Store, Engine):
             tree.seal_last()
             while tree.sealed:
                 flush_oldest(tree)
+        self._shaker.tidy()
 
     def __del__(self) -> None:
         if getattr(self, "_shaker", self) is self or self._gate & _core.GATE_SHUT_FLAG:
@@ -309,9 +322,10 @@ def _left_by_fork() -> None:
 
 
 def _at_exit() -> None:
-    """Close what is still open, while threads can still be waited for."""
+    """End the threads while they can still be waited for; what is never closed stays in the logs."""
     for db in list(_alive):
-        db.__del__()
+        if db._shaker is not None:
+            db._shaker.stop()
 
 
 os.register_at_fork(after_in_child=_left_by_fork)

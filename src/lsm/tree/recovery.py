@@ -6,9 +6,9 @@
    tear of a crash; then everything behind it, also in later logs, is dropped.
 3. Unless a record, in whichever log, says that more than what was recovered had been synced: then what is missing was
    acknowledged as durable, and its loss is a CorruptionError that names where the run ended.
-4. To write again, the torn end of the run is cut off, and a new log begun. What was replayed is then flushed to new
-   tables, whose manifest no longer names the old logs, and no sync is acknowledged before that: after a failed sync the
-   page cache may show what the disk does not have, so old pages are not relied on.
+4. To write again, what was replayed is first flushed to new tables, and the logs removed: after a failed sync the page
+   cache may show what the disk does not have, so old pages are not relied on. Where there is no room for that yet, the
+   torn end is cut off, the logs are kept, and no sync is acknowledged until they are in tables.
 
 Invariant: recovery changes nothing before everything it needs was read and found good. Interrupted anywhere, it can be
 begun again. Threads: one, before anybody else sees the database.
