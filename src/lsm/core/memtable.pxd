@@ -1,7 +1,8 @@
 # cython: language_level=3
 """Memtable: the newest writes, sorted in memory, until they are flushed to a table.
 
-It is a fat skip list, the arenas of its nodes and its entries, and the lock between its one writer and its readers. A write first makes sure of
+It is a fat skip list, the arenas of its nodes and its entries, and the lock between its one writer and its readers.
+A write first makes sure of
 the memory (`memtable_ensure`), then goes to the log, then is added: `memtable_add` cannot fail.
 
 Invariants: sequences are added in ascending order; entries are never removed; once the store has rotated to a new

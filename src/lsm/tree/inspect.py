@@ -89,7 +89,7 @@ def _verify_log(tree: Tree, log: _core.LogWriter, size: int) -> Checked:
     except FileNotFoundError as error:
         if any(log is one for one in tree.logs):
             raise CorruptionError(os.path.join(tree.directory.path, log.name), 0, "the log is missing") from error
-        return 0, 0                                 # it was flushed meanwhile: a table has what it held
+        return 0, 0, []                             # it was flushed meanwhile: a table has what it held
     records = _core.check_log(data, log.name, log.number, tree.state.database_id, tree.directory.path)
     return records, size, []
 
