@@ -33,11 +33,13 @@ from lsm.core.record cimport (
     record_bytes, record_open, record_seal,
 )
 from lsm.core.retain cimport Retain, retain_entry, retain_free, retain_init
-from lsm.core.run_cursor cimport run_cursor_open
+from lsm.core.cursor cimport Waiting
+from lsm.core.run_cursor cimport RunCursor, run_cursor_open
 from lsm.core.skiplist cimport Entry, entry_bytes, entry_value, skiplist_check
 from lsm.core.sources cimport (
     LOOKUP_WOULD_READ, Lookup, Run, Sources, lookup_release, run_init, sources_find, sources_free, sources_init,
 )
+from lsm.core.table_cursor cimport TableCursor
 from lsm.core.visible cimport (
     Visible, visible_close, visible_first, visible_init, visible_last, visible_next, visible_prev, visible_seek,
     visible_seek_before,
