@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -97,6 +98,25 @@ CASES: list[tuple[str, Policy, Version, Choice]] = [
         Merge((8, 7, 6, 5, 4, 3, 2, 1, 10), 1, True),
     ),
     ("the last level has no target", LEVELED, version([], row(1, "a-c", size=10**9), count=2), NOTHING),
+    ("ten tables too many for their bytes", LEVELED, version([], row(1, *"abcdefghijkl", size=1)), NOTHING),
+    (
+        "eleven too many: neighbours of similar size",
+        LEVELED,
+        version([], [*row(1, *"abc", size=50), *row(4, *"defghijklm", size=1)]),
+        Merge((4, 5, 6, 7, 8, 9, 10, 11, 12, 13), 1, True),
+    ),
+    (
+        "within the level that has them, over what lies below",
+        LEVELED,
+        version([], [], row(1, *"abcdefghijklm", size=1), row(20, "a-z")),
+        Merge((1, 2, 3, 4, 5, 6, 7, 8, 9, 10), 2, False),
+    ),
+    (
+        "none of similar size",
+        Leveled(base_bytes=1 << 40),
+        version([], [table(n + 1, name, name, size=5**n) for n, name in enumerate("abcdefghijklm")]),
+        NOTHING,
+    ),
     ("nothing in it", TIERED, Version.empty(), NOTHING),
     ("below the trigger", TIERED, version(level_0("a-z", "a-z", "a-z")), NOTHING),
     ("the oldest starts the deepest run", TIERED, version(level_0(*["a-z"] * 4)), Move((1,), 0, 6)),
@@ -232,9 +252,38 @@ def test_thousands_of_flushes_with_overwrites_and_deletes(policy: Policy) -> Non
     "policy", [Leveled(base_bytes=64 * ENTRY_BYTES), Tiered(), Fifo(max_bytes=1 << 40)], ids=str
 )
 def test_ascending_keys_are_never_rewritten(policy: Policy) -> None:
-    run = drive(Simulation.of(policy, table_bytes=64 * ENTRY_BYTES), 200, 20, 0, ascending=True)
+    run = drive(Simulation.of(policy, table_bytes=64 * ENTRY_BYTES), 200, 40, 0, ascending=True)
     assert run.merged == 0 and run.most_level_0 < run.options.slowdown_tables
     run.check_against_model()
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_short_lives_leave_few_tables_for_a_logarithmic_price(descending: bool) -> None:
+    """One new key a flush, never overlapping: the number of tables stays low, each key is rewritten a few times."""
+    price = {}
+    for flushes in (100, 1000):
+        run = Simulation.of(Leveled(base_bytes=1 << 40), table_bytes=1 << 30)
+        for number in range(flushes):
+            run.flush([(flushes - number if descending else number, True)])
+            run.settle()
+            assert run.version.table_count() <= 4 + 2 + 10 + 20, f"\n{run.version}"
+        run.check_against_model()
+        price[flushes] = run.merged / run.flushed
+    assert price[100] < 4 and price[1000] < 8, price
+
+
+def test_levels_of_small_tables_keep_to_their_number_whatever_their_sizes() -> None:
+    random = Random(5)
+    run = Simulation.of(Leveled(base_bytes=1 << 40), table_bytes=64 * ENTRY_BYTES)
+    keys = list(range(0, 100_000, 100))
+    random.shuffle(keys)
+    for key in keys[:400]:
+        run.flush([(key + n, True) for n in range(random.choice([1, 1, 1, 20]))])
+        run.settle()
+        need = -(-run.version.level_bytes(1) // run.options.table_bytes)
+        assert run.version.table_count(1) <= 2 * need + 30
+    run.check_against_model()
+    assert run.merged <= 12 * run.flushed
 
 
 def test_write_amplification_against_theory() -> None:

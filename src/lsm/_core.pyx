@@ -7,6 +7,7 @@ cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.ref cimport PyObject
 from libc.errno cimport EDQUOT, ENOSPC
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
@@ -32,11 +33,13 @@ from lsm.core.record cimport (
     record_bytes, record_open, record_seal,
 )
 from lsm.core.retain cimport Retain, retain_entry, retain_free, retain_init
-from lsm.core.run_cursor cimport run_cursor_open
+from lsm.core.cursor cimport Waiting
+from lsm.core.run_cursor cimport RunCursor, run_cursor_open
 from lsm.core.skiplist cimport Entry, entry_bytes, entry_value, skiplist_check
 from lsm.core.sources cimport (
     LOOKUP_WOULD_READ, Lookup, Run, Sources, lookup_release, run_init, sources_find, sources_free, sources_init,
 )
+from lsm.core.table_cursor cimport TableCursor
 from lsm.core.visible cimport (
     Visible, visible_close, visible_first, visible_init, visible_last, visible_next, visible_prev, visible_seek,
     visible_seek_before,
@@ -65,12 +68,15 @@ include "binding/memtable.pxi"
 include "binding/log.pxi"
 include "binding/view.pxi"
 include "binding/merge.pxi"
+include "binding/gate.pxi"
 
-cdef class WriteBatch               # the store makes these, and they refer to it
+cdef class WriteBatch               # a store makes these, and they refer to it
+cdef class Reader
 cdef class Scan
 cdef class Cursor
 cdef class Snapshot
 
+include "binding/writer.pxi"
 include "binding/store.pxi"
 include "binding/batch.pxi"
 include "binding/scan.pxi"

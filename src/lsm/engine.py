@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import ItemsView, Iterator, KeysView, MutableMapping, ValuesView
 from typing import Any
 
+from lsm.errors import ClosedError
 
 class Engine(MutableMapping[bytes, bytes]):
     """The contract. `lsm.open` answers one; `lsm.DB` is the log-structured merge-tree."""
@@ -76,6 +77,8 @@ class Engine(MutableMapping[bytes, bytes]):
         """Remove a key; that it was not there is no error."""
 
     def __enter__(self) -> Any:
+        if self.closed:
+            raise ClosedError()
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -4,6 +4,9 @@ All three refer to their store and learn from its gate that it was closed. A Sca
 began with, so that nothing they stand on can go away under them, whatever is flushed, compacted or closed meanwhile.
 Threads: one thread at a time each; a second one that comes while the first waits for the disk gets BusyError.
 """
+import operator as _operator
+
+
 @cython.no_gc_clear         # __dealloc__ needs the view
 cdef class Reader:
     """What Scan and Cursor share: rows of one view at one moment."""
@@ -12,13 +15,14 @@ cdef class Reader:
     cdef Visible rows
     cdef bint opened
     cdef bint busy
+    cdef PyObject *before               # neighbours among the open readers of the store; borrowed
+    cdef PyObject *behind
 
     def __cinit__(self, Store store not None):
         self.store = store
 
     def __dealloc__(self):
-        if self.opened:
-            visible_close(&self.rows)
+        self.let_go()
 
     cdef int open(self, View view, uint64_t sequence) except -1:
         visible_init(&self.rows, sequence)
@@ -27,10 +31,32 @@ cdef class Reader:
             raise MemoryError
         self.opened = True
         self.view = view
+        self.behind = self.store.readers
+        self.before = NULL
+        if self.behind != NULL:
+            (<Reader>self.behind).before = <PyObject *>self
+        self.store.readers = <PyObject *>self
+        return 0
+
+    cdef int let_go(self) except -1:
+        """Leave the store's list and free what is held."""
+        if not self.opened:
+            return 0
+        self.opened = False
+        if self.before != NULL:
+            (<Reader>self.before).behind = self.behind
+        else:
+            self.store.readers = self.behind
+        if self.behind != NULL:
+            (<Reader>self.behind).before = self.before
+        visible_close(&self.rows)
+        self.view = None
         return 0
 
     cdef inline int enter(self) except -1:
         if self.store.gate & GATE_SHUT:
+            if not self.busy:
+                self.let_go()
             self.store._refuse()
         if not self.opened:
             raise ClosedError("this cursor is closed: make another one with db.cursor()")
@@ -49,10 +75,7 @@ cdef class Reader:
         """Let go of what is held. May be called again."""
         if self.busy:
             raise BusyError("another thread is using this object: give each thread its own")
-        if self.opened:
-            self.opened = False
-            visible_close(&self.rows)
-            self.view = None
+        self.let_go()
 
     def __enter__(self):
         return self
@@ -148,9 +171,10 @@ cdef class Scan(Reader):
         self.with_values = values
         self.left = -1
         if limit is not None:
+            limit = _operator.index(limit)              # TypeError for what is no whole number
             if limit < 0:
                 raise ValueError(f"limit counts rows and cannot be {limit}")
-            self.left = limit
+            self.left = min(limit, <int64_t>0x7FFFFFFFFFFFFFFF)
         return 0
 
     def __iter__(self):

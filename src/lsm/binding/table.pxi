@@ -17,7 +17,7 @@ from lsm.core.table_cursor cimport table_cursor_open
 from lsm.core.table_format cimport TableProperties
 from lsm.core.table_index cimport table_index_bytes
 from lsm.core.table_open cimport table_close, table_open
-from lsm.core.table_verify cimport TableVerified, table_verify
+from lsm.core.table_verify cimport TableVerified, table_verified_free, table_verify
 
 # Counts the forks this process is the child of. What was opened before belongs to the parent: not closed, not removed.
 cdef unsigned long fork_generation = 0
@@ -173,15 +173,28 @@ cdef class Table:
             entry = cursor.prev() if reverse else cursor.next()
         return found
 
-    def verify(self, crc=None):
-        """Read and check every byte; `crc` is the whole file's as the manifest has it. (bytes, blocks, entries)."""
+    def damage(self, crc=None):
+        """Read and check every byte; `crc` is the whole file's as the manifest has it. (bytes, blocks, entries, and a
+        list of the CorruptionErrors, one for each damaged block, in the order of the file)."""
         cdef bint has_crc = crc is not None
         cdef uint32_t expected = crc if has_crc else 0
         cdef TableVerified verified
         cdef Fault fault
+        cdef size_t i
         cdef int answer
         with nogil:
             answer = table_verify(self.table, has_crc, expected, &verified, &fault)
-        if answer != 0:
-            raise_fault(&fault, self.directory.path)
-        return verified.bytes, verified.blocks, verified.entries
+        try:
+            if answer != 0:
+                raise_fault(&fault, self.directory.path)
+            found = [error_of_fault(&verified.damage[i], self.directory.path) for i in range(verified.damages)]
+        finally:
+            table_verified_free(&verified)
+        return verified.bytes, verified.blocks, verified.entries, found
+
+    def verify(self, crc=None):
+        """The same, but the first damage is raised. (bytes, blocks, entries)."""
+        *seen, found = self.damage(crc)
+        if found:
+            raise found[0]
+        return tuple(seen)

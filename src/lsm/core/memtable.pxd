@@ -1,7 +1,8 @@
 # cython: language_level=3
 """Memtable: the newest writes, sorted in memory, until they are flushed to a table.
 
-It is a fat skip list, the arenas of its nodes and its entries, and the lock between its one writer and its readers. A write first makes sure of
+It is a fat skip list, the arenas of its nodes and its entries, and the lock between its one writer and its readers.
+A write first makes sure of
 the memory (`memtable_ensure`), then goes to the log, then is added: `memtable_add` cannot fail.
 
 Invariants: sequences are added in ascending order; entries are never removed; once the store has rotated to a new
@@ -29,6 +30,11 @@ cdef extern from "lsm_bits.h" nogil:
     void lsm_read_unlock(lsm_rwlock *lock)
     void lsm_write_lock(lsm_rwlock *lock)
     void lsm_write_unlock(lsm_rwlock *lock)
+    void lsm_prefetch(const void *p)
+
+
+cdef enum:
+    PREFETCH_AHEAD = 6              # entries: about as long as one takes to come from memory
 
 
 ctypedef struct Memtable:
@@ -134,6 +140,35 @@ cdef inline bint _settle(MemtableCursor *self, Node *node, unsigned int index) n
     return True
 
 
+cdef inline void _prefetch_entry(const Node *node, unsigned int index) noexcept nogil:
+    cdef const unsigned char *entry = <const unsigned char *>node.entry[index]
+    lsm_prefetch(entry)
+    lsm_prefetch(entry + 64)
+    lsm_prefetch(entry + 128)
+
+
+cdef inline void _prefetch_forward(const MemtableCursor *self) noexcept nogil:
+    """Entries lie in the order of their writing, not of their keys: ask for those to come before they are needed."""
+    cdef const Node *node = self.node
+    cdef unsigned int ahead = self.index + PREFETCH_AHEAD
+    if self.index == 0 and node.tower[0].next != NULL:
+        lsm_prefetch(node.tower[0].next)
+        lsm_prefetch(&node.tower[0].next.entry[0])
+        lsm_prefetch(&node.tower[0].next.prefix[0])
+    if ahead >= node.count:
+        ahead -= node.count
+        node = node.tower[0].next
+    if node != NULL and ahead < node.count:
+        _prefetch_entry(node, ahead)
+
+
+cdef inline void _prefetch_backward(const MemtableCursor *self) noexcept nogil:
+    if self.index >= PREFETCH_AHEAD:
+        _prefetch_entry(self.node, self.index - PREFETCH_AHEAD)
+    elif self.node.before != NULL and self.node.before.count > PREFETCH_AHEAD:
+        _prefetch_entry(self.node.before, self.node.before.count + self.index - PREFETCH_AHEAD)
+
+
 cdef inline void _find_again(MemtableCursor *self) noexcept nogil:
     cdef Place place
     if self.node.changes != self.changes:
@@ -152,7 +187,8 @@ cdef inline void _to_oldest(MemtableCursor *self) noexcept nogil:
 
 
 cdef inline void _next_key(MemtableCursor *self) noexcept nogil:
-    _settle(self, self.node, self.index + 1)
+    if _settle(self, self.node, self.index + 1):
+        _prefetch_forward(self)
 
 
 cdef inline void _previous_key(MemtableCursor *self) noexcept nogil:
@@ -163,6 +199,7 @@ cdef inline void _previous_key(MemtableCursor *self) noexcept nogil:
         if self.node.before == NULL or self.node.before.count == 0:
             return
         _settle(self, self.node.before, self.node.before.count - 1)
+    _prefetch_backward(self)
     _to_oldest(self)
 
 

@@ -3,16 +3,21 @@
 
 Opens the file anew (footer, properties, index, filter as they lie on disk now), walks every entry of every block, and
 sums the whole file. Checked beyond what reading checks: order across blocks, separators, restart arrays, counts and
-sums against the properties, every key in the filter, the checksum of the whole file. The first fault is reported.
+sums against the properties, every key in the filter, the checksum of the whole file.
 
+Every damaged data block is listed, in the order of the file, once each. What can only be said of the file as a whole
+(counts, checksum) is checked when no block is damaged. A table that does not open (footer, properties, index, filter)
+is listed with that alone: without them its blocks cannot be told.
+
+Owner: the caller frees the list by `table_verified_free`.
 Threads: any; it uses no cache and nothing of the Table but its name, number and identity.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
 
 from lsm.core.block cimport BlockEntry, BlockView, entry_decode
-from lsm.core.block_cursor cimport BlockCursor
+from lsm.core.block_cursor cimport BlockCursor, block_cursor_first, block_cursor_next
 from lsm.core.block_builder cimport RESTART_INTERVAL_MAX
 from lsm.core.bloom cimport bloom_may_contain, hash64
 from lsm.core.buffer cimport Buffer, buffer_append, buffer_free, buffer_init
@@ -20,10 +25,10 @@ from lsm.core.cache cimport Cache, cache_close, cache_open
 from lsm.core.coding cimport Slice, get_fixed32, slice_of
 from lsm.core.crc32c cimport crc32c
 from lsm.core.cursor cimport Cursor
-from lsm.core.fault cimport Fault, fault_corrupt, fault_memory
+from lsm.core.fault cimport FAULT_CORRUPT, Fault, fault_corrupt, fault_memory
 from lsm.core.key cimport KIND_DELETE, compare_internal, compare_slices, tag_kind, tag_sequence
 from lsm.core.table cimport Table, TableExpected, table_system
-from lsm.core.table_cursor cimport TABLE_SPAN_BYTES, TableCursor, table_cursor_open
+from lsm.core.table_cursor cimport TABLE_SPAN_BYTES, TableCursor, _cursor_enter, table_cursor_open
 from lsm.core.table_format cimport TableProperties
 from lsm.core.table_index cimport table_index_key
 from lsm.core.table_open cimport table_close, table_open
@@ -33,6 +38,29 @@ cdef struct TableVerified:
     uint64_t bytes
     uint64_t blocks
     uint64_t entries
+    Fault *damage
+    size_t damages
+
+
+cdef inline void table_verified_free(TableVerified *self) noexcept nogil:
+    free(self.damage)
+    self.damage = NULL
+    self.damages = 0
+
+
+cdef inline int _note(TableVerified *self, Fault *fault) noexcept nogil:
+    """Put damage on the list and go on: 0. Anything else that went wrong ends the check: -1."""
+    cdef Fault *grown
+    if fault.kind != FAULT_CORRUPT:
+        return -1
+    if self.damages & (self.damages - 1) == 0:      # full at each power of two
+        grown = <Fault *>realloc(self.damage, (2 * self.damages + 1) * sizeof(Fault))
+        if grown == NULL:
+            return fault_memory(fault)
+        self.damage = grown
+    self.damage[self.damages] = fault[0]
+    self.damages += 1
+    return 0
 
 
 cdef inline int _check_restarts(const BlockView *view, Fault *fault) noexcept nogil:
@@ -54,16 +82,24 @@ cdef inline int _check_restarts(const BlockView *view, Fault *fault) noexcept no
     return 0
 
 
-cdef inline int _check_block_start(TableCursor *walk, Slice last, uint64_t last_tag, bint first,
-                                   Fault *fault) noexcept nogil:
+cdef struct Walk:                   # what the check of a block has to know of the one before
+    TableCursor *at
+    Buffer last                     # the last key seen
+    uint64_t last_tag
+    bint follows                    # the block before was whole
+
+
+cdef inline int _check_block_start(Walk *walk, Fault *fault) noexcept nogil:
     """The first entry of a block follows the last entry and the separator of the block before."""
-    cdef Cursor *cursor = &walk.block.cursor
-    cdef BlockView *view = &walk.block.view
+    cdef TableCursor *at = walk.at
+    cdef Cursor *cursor = &at.block.cursor
+    cdef BlockView *view = &at.block.view
+    cdef Slice last = slice_of(walk.last.data, walk.last.size)
     cdef Slice separator
     cdef int order
-    if not first:
-        separator = table_index_key(&walk.table.index, walk.index - 1)
-        if compare_internal(last, last_tag, cursor.key, cursor.tag) >= 0:
+    if walk.follows:
+        separator = table_index_key(&at.table.index, at.index - 1)
+        if compare_internal(last, walk.last_tag, cursor.key, cursor.tag) >= 0:
             return fault_corrupt(fault, view.file, view.offset, "data block: begins before the one before it ends")
         order = compare_slices(separator, cursor.key)       # equal only amid the versions of one key
         if compare_slices(last, separator) > 0 or order > 0 or (order == 0 and compare_slices(last, separator) != 0):
@@ -71,34 +107,47 @@ cdef inline int _check_block_start(TableCursor *walk, Slice last, uint64_t last_
     return _check_restarts(view, fault)
 
 
-cdef inline int _check_entries(Table *table, TableProperties *seen, Fault *fault) noexcept nogil:
-    """Walk everything; `seen` gets the counts."""
-    cdef Cursor *cursor = table_cursor_open(table, True)
-    cdef TableCursor *walk = <TableCursor *>cursor
-    cdef Buffer last
-    cdef uint64_t last_tag = 0
-    cdef size_t block = <size_t>-1
-    cdef int answer
-    if cursor == NULL:
-        return fault_memory(fault)
-    buffer_init(&last)
-    answer = cursor.first(cursor, fault)
+cdef inline int _check_block(Table *table, Walk *walk, size_t index, TableProperties *seen, Fault *fault) noexcept nogil:
+    cdef Cursor *cursor = &walk.at.block.cursor
+    cdef int answer = _cursor_enter(walk.at, index, fault)
+    if answer == 0:
+        answer = block_cursor_first(cursor, fault)
+    if answer == 0 and cursor.valid:
+        answer = _check_block_start(walk, fault)
     while answer == 0 and cursor.valid:
-        if walk.index != block:
-            answer = _check_block_start(walk, slice_of(last.data, last.size), last_tag, seen.entries == 0, fault)
-            block = walk.index
-            seen.blocks += 1
-        if answer == 0:
-            answer = _check_entry(table, walk, seen, fault)
-        last.size = 0
-        last_tag = cursor.tag
-        if answer == 0 and buffer_append(&last, cursor.key.data, cursor.key.size) != 0:
+        answer = _check_entry(table, walk.at, seen, fault)
+        walk.last.size = 0
+        walk.last_tag = cursor.tag
+        if answer == 0 and buffer_append(&walk.last, cursor.key.data, cursor.key.size) != 0:
             answer = fault_memory(fault)
         if answer == 0:
-            answer = cursor.next(cursor, fault)
-    if answer == 0 and compare_slices(slice_of(last.data, last.size), table.properties.largest) != 0:
-        answer = fault_corrupt(fault, table.name, 0, "table properties: largest key is not the last")
-    buffer_free(&last)
+            answer = block_cursor_next(cursor, fault)
+    walk.follows = answer == 0
+    return answer
+
+
+cdef inline int _check_blocks(Table *table, TableProperties *seen, TableVerified *out, Fault *fault) noexcept nogil:
+    """Walk everything; `seen` gets the counts, `out` what is damaged."""
+    cdef Cursor *cursor = table_cursor_open(table, True)
+    cdef Walk walk
+    cdef size_t index
+    cdef int answer = 0
+    if cursor == NULL:
+        return fault_memory(fault)
+    memset(&walk, 0, sizeof(walk))
+    walk.at = <TableCursor *>cursor
+    buffer_init(&walk.last)
+    for index in range(table.index.count):
+        seen.blocks += 1
+        if _check_block(table, &walk, index, seen, fault) != 0:
+            answer = _note(out, fault)
+            if answer != 0:
+                break
+    if answer == 0 and out.damages == 0 and compare_slices(slice_of(walk.last.data, walk.last.size),
+                                                           table.properties.largest) != 0:
+        fault_corrupt(fault, table.name, 0, "table properties: largest key is not the last")
+        answer = _note(out, fault)
+    buffer_free(&walk.last)
     cursor.close(cursor)
     return answer
 
@@ -108,7 +157,7 @@ cdef inline int _check_entry(Table *table, TableCursor *walk, TableProperties *s
     cdef uint64_t sequence = tag_sequence(cursor.tag)
     if seen.entries == 0:
         seen.min_sequence = seen.max_sequence = sequence
-        if compare_slices(cursor.key, table.properties.smallest) != 0:
+        if walk.index == 0 and compare_slices(cursor.key, table.properties.smallest) != 0:
             return fault_corrupt(fault, table.name, 0, "table properties: smallest key is not the first")
     if not bloom_may_contain(&table.filter, hash64(cursor.key.data, cursor.key.size)):
         return fault_corrupt(fault, table.name, walk.block.view.offset, "table filter: a key of this block is missing")
@@ -160,18 +209,19 @@ cdef inline int _verify_opened(Table *table, bint has_crc, uint32_t crc, TableVe
                                Fault *fault) noexcept nogil:
     cdef TableProperties seen
     memset(&seen, 0, sizeof(seen))
-    if _check_entries(table, &seen, fault) != 0 or _check_counts(table, &seen, fault) != 0:
+    if _check_blocks(table, &seen, out, fault) != 0:
         return -1
-    if has_crc and _check_whole_file(table, crc, fault) != 0:
-        return -1
-    out.bytes = table.file_size
     out.blocks = seen.blocks + 3
     out.entries = seen.entries
+    if out.damages == 0 and (_check_counts(table, &seen, fault) != 0
+                             or (has_crc and _check_whole_file(table, crc, fault) != 0)):
+        return _note(out, fault)
     return 0
 
 
 cdef inline int table_verify(Table *self, bint has_crc, uint32_t crc, TableVerified *out, Fault *fault) noexcept nogil:
-    """`crc`, if known, is that of the whole file (TableSummary.crc)."""
+    """`crc`, if known, is that of the whole file (TableSummary.crc). 0 with `out` filled, damage included; -1 when it
+    could not be checked. `table_verified_free` either way."""
     cdef TableExpected expected
     cdef Cache *none = cache_open(0)
     cdef Table *again = NULL
@@ -179,11 +229,13 @@ cdef inline int table_verify(Table *self, bint has_crc, uint32_t crc, TableVerif
     memset(out, 0, sizeof(TableVerified))
     if none == NULL:
         return fault_memory(fault)
+    out.bytes = self.file_size
     expected.file_size = self.file_size
     expected.number = self.properties.number
     expected.database_id = self.properties.database_id
-    answer = table_open(self.env, self.name, &expected, none, &again, fault)
-    if answer == 0:
+    if table_open(self.env, self.name, &expected, none, &again, fault) != 0:
+        answer = _note(out, fault)
+    else:
         answer = _verify_opened(again, has_crc, crc, out, fault)
         table_close(again)
     cache_close(none)

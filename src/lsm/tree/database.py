@@ -11,7 +11,6 @@ Threads: any, for every method.
 from __future__ import annotations
 
 import atexit
-import errno
 import logging
 import os
 import threading
@@ -49,9 +48,7 @@ class DB(_core.Store, Engine):
                  lock_timeout: float = 0.0, block_cache: _core.BlockCache | None = None,
                  options: Options | None = None, _directory: _core.Directory | None = None, _background: bool = True,
                  **keywords: Any) -> None:
-        if not 0 <= lock_timeout < float("inf"):
-            raise ValueError(f"lock_timeout is a number of seconds from 0, not {lock_timeout!r}")
-        Options.from_keywords(options, **keywords)          # wrong names and values, before anything is touched
+        _check_arguments(lock_timeout, block_cache, options, keywords)      # before anything is touched
         self._process = os.getpid()
         self._close_lock = threading.Lock()
         self.path = os.fsdecode(path)
@@ -88,6 +85,8 @@ class DB(_core.Store, Engine):
         if fresh:
             tree.install()                  # a database is there from the moment that CURRENT is
         self._flush_recovered(tree)
+        if tree.sealed and replayed.torn is not None:
+            directory.truncate(*replayed.torn)      # or the next recovery would end there, before the new log
         self._begin(replayed.sequence, tree.state.last_sequence, chosen.memtable_bytes)
         tree.switch()
         recovery.remove_unnamed(directory, tree.state)
@@ -101,7 +100,7 @@ class DB(_core.Store, Engine):
             while tree.sealed:
                 flush_oldest(tree)
         except StorageError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if not passes(error):
                 raise
             logger.warning("%s: no room to flush what the log holds, trying again later: %s", self.path, error)
 
@@ -242,6 +241,7 @@ class DB(_core.Store, Engine):
             except Exception as error:
                 logger.warning("%s: not everything could be flushed at close, the log keeps it: %s", self.path, error)
             finally:
+                self._end_readers()
                 self._drop_view()
                 self._tree.let_go()
                 self._tree.directory.close()
@@ -255,6 +255,7 @@ class DB(_core.Store, Engine):
             tree.seal_last()
             while tree.sealed:
                 flush_oldest(tree)
+        self._shaker.tidy()
 
     def __del__(self) -> None:
         if getattr(self, "_shaker", self) is self or self._gate & _core.GATE_SHUT_FLAG:
@@ -269,6 +270,22 @@ class DB(_core.Store, Engine):
     def __reduce__(self) -> Any:
         raise TypeError("a database belongs to its process and cannot be pickled: pickle its path and open it there "
                         "with read_only=True")
+
+
+def _check_arguments(lock_timeout: object, block_cache: object, options: object, keywords: dict[str, Any]) -> None:
+    if isinstance(lock_timeout, bool) or not isinstance(lock_timeout, (int, float)):
+        raise TypeError(f"lock_timeout is a number of seconds, not {type(lock_timeout).__name__}")
+    if not 0 <= lock_timeout < float("inf"):
+        raise ValueError(f"lock_timeout is a number of seconds from 0, not {lock_timeout!r}")
+    if block_cache is not None and not isinstance(block_cache, _core.BlockCache):
+        raise TypeError(f"block_cache is an lsm.BlockCache, not {type(block_cache).__name__}: "
+                        "for a cache of one's own give block_cache_bytes=")
+    if options is not None and not isinstance(options, Options):
+        raise TypeError(f"options is an lsm.Options, not {type(options).__name__}: "
+                        "give its fields as keywords, or options=lsm.Options(...)")
+    Options.from_keywords(options, **keywords)
+    if options is not None and keywords:
+        raise TypeError(f"give options= or its fields as keywords, not both: {', '.join(keywords)}")
 
 
 def _directory_at(path: str | os.PathLike[str], create: bool, read_only: bool) -> _core.Directory:
@@ -305,9 +322,10 @@ def _left_by_fork() -> None:
 
 
 def _at_exit() -> None:
-    """Close what is still open, while threads can still be waited for."""
+    """End the threads while they can still be waited for; what is never closed stays in the logs."""
     for db in list(_alive):
-        db.__del__()
+        if db._shaker is not None:
+            db._shaker.stop()
 
 
 os.register_at_fork(after_in_child=_left_by_fork)

@@ -16,6 +16,8 @@ from lsm.tree.shaker import Shaker
 from lsm.tree.tree import Tree
 from lsm.tree.version import TableMeta
 
+Checked = tuple[int, int, list[CorruptionError]]        # of one file: blocks, bytes, damage
+
 
 @dataclass
 class Report:
@@ -38,16 +40,16 @@ class Report:
         return (f"{self.files} files, {self.blocks:,} blocks, {self.bytes:,} bytes read: "
                 + (f"{len(self.damage)} damaged\n{found}" if self.damage else "all of it is whole"))
 
-    def note(self, check: Callable[[], tuple[int, int]]) -> None:
-        """Run one file's check, which answers (blocks, bytes), and keep the damage it raises."""
+    def note(self, check: Callable[[], Checked]) -> None:
+        """Run one file's check and keep the damage it lists or raises, all of it in the order of file and offset."""
         self.files += 1
         try:
-            blocks, size = check()
+            blocks, size, found = check()
         except CorruptionError as error:
-            self.damage += (error,)
-        else:
-            self.blocks += blocks
-            self.bytes += size
+            blocks, size, found = 0, 0, [error]
+        self.blocks += blocks
+        self.bytes += size
+        self.damage = tuple(sorted((*self.damage, *found), key=lambda error: (error.path, error.offset)))
 
 
 def verify(tree: Tree, store: _core.Store) -> Report:
@@ -64,26 +66,32 @@ def verify(tree: Tree, store: _core.Store) -> Report:
     return report
 
 
-def _verify_manifest(tree: Tree, state: manifest.State) -> tuple[int, int]:
+def _verify_manifest(tree: Tree, state: manifest.State) -> Checked:
     """CURRENT and the manifest on disk must say what is known in memory."""
     loaded = manifest.load(tree.directory)
     name = manifest.manifest_name(state.number)
     if loaded is None or loaded.version != state.version or loaded.number != state.number:
         raise CorruptionError(os.path.join(tree.directory.path, manifest.CURRENT), 0,
                               f"it no longer leads to {name}")
-    return 0, tree.directory.size(name)
+    return 0, tree.directory.size(name), []
 
 
-def _verify_table(table: _core.Table, meta: TableMeta) -> tuple[int, int]:
-    size, blocks, _ = table.verify(meta.crc)
-    return blocks, size
+def _verify_table(table: _core.Table, meta: TableMeta) -> Checked:
+    """Every damaged block of the table is listed."""
+    size, blocks, _, found = table.damage(meta.crc)
+    return blocks, size, found
 
 
-def _verify_log(tree: Tree, log: _core.LogWriter, size: int) -> tuple[int, int]:
+def _verify_log(tree: Tree, log: _core.LogWriter, size: int) -> Checked:
     """Every record that had been written when the check began must be whole."""
-    data = tree.directory.read(log.name, limit=recovery.LOG_BYTES_MAX)[:size]
+    try:
+        data = tree.directory.read(log.name, limit=recovery.LOG_BYTES_MAX)[:size]
+    except FileNotFoundError as error:
+        if any(log is one for one in tree.logs):
+            raise CorruptionError(os.path.join(tree.directory.path, log.name), 0, "the log is missing") from error
+        return 0, 0, []                             # it was flushed meanwhile: a table has what it held
     records = _core.check_log(data, log.name, log.number, tree.state.database_id, tree.directory.path)
-    return records, size
+    return records, size, []
 
 
 def stats(tree: Tree, store: _core.Store, shaker: Shaker | None) -> Stats:

@@ -33,6 +33,8 @@ logger = logging.getLogger("lsm")
 
 RETRY_SECONDS = 1.0
 IDLE_SECONDS = 60.0
+TIDY_CHOICES = 4            # compactions done at close, and the bytes that each may read
+TIDY_BYTES = 8 << 20
 SLOWEST = 1e6               # bytes a second that writers may always write while level 0 is below stop_tables
 
 
@@ -185,6 +187,16 @@ class Shaker:
             wanted = self.compactions_wanted
         self.wait(lambda: self.compactions_done >= wanted)
 
+    def tidy(self) -> None:
+        """At close, with the thread ended: what is soon done of what the policy would do, so that a database that is
+        never open for long does not gather tables."""
+        self.stopping = False
+        for _ in range(TIDY_CHOICES):
+            choice = self.policy.choose(self.tree.version, self.tree.options)
+            if isinstance(choice, Nothing) or cost(self.tree, choice) > TIDY_BYTES:
+                return
+            carry_out(self.tree, choice, lambda: None)
+
     def stop(self, seconds: float = 30.0) -> None:
         """End the thread; a merge under way is given up, a flush is finished."""
         with self.changed:
@@ -192,6 +204,12 @@ class Shaker:
             self.changed.notify_all()
         if self.thread is not None and self.thread is not threading.current_thread():
             self.thread.join(seconds)
+
+
+def cost(tree: Tree, choice: Choice) -> int:
+    """Bytes that carrying out a choice reads."""
+    inputs = set(choice.inputs) if isinstance(choice, Merge) else set()
+    return sum(meta.size for meta in tree.version.tables() if meta.number in inputs)
 
 
 def everything(tree: Tree) -> Choice:

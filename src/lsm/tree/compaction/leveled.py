@@ -4,6 +4,9 @@ Few places to look for a key and little space wasted, paid for by writing each b
 level. Level 0 scores tables / trigger, each deeper level but the last bytes / target; the highest score of at
 least 1 is compacted next, so that neither level 0 nor a deeper level starves the other.
 
+Tables that overlap nothing move down as they are, however small. When a deeper level has many more of them than its
+bytes need, neighbours of similar size merge within the level (`_fewer`).
+
 Pure: immutable parameters, no memory between choices.
 """
 
@@ -16,6 +19,10 @@ from lsm.errors import OptionError
 from lsm.options import MIB, Options
 from lsm.tree.compaction.choice import NOTHING, Choice, Move, merge
 from lsm.tree.version import LEVELS, TableMeta, Version, hull
+
+WINDOW = 10  # neighbours merged at once within a level, at most
+SPARE_TABLES = 10  # of a level, over twice what its bytes need, before neighbours of similar size merge
+SPARE_TABLES_MAX = 30  # the same before any neighbours merge
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class Leveled:
         ]
         score, level = max(scores, key=lambda scored: (scored[0], -scored[1]))
         if score < 1:
-            return NOTHING
+            return _fewer(version, options.table_bytes)
         return self._from_level_0(version) if level == 0 else self._from_level(version, level)
 
     def _from_level_0(self, version: Version) -> Choice:
@@ -74,6 +81,38 @@ class Leveled:
         if not below and not sheds_tombstones(version, table, level + 1):
             return Move((table.number,), level, level + 1)
         return merge(version, (table, *below), level + 1)
+
+
+def _fewer(version: Version, table_bytes: int) -> Choice:
+    """Merge neighbours of a level that has too many tables for its bytes; what they add up to is one table.
+
+    First such that the output is at least 4/3 of the largest: then the table that holds a given byte has grown by a
+    third, so that a byte is rewritten at most log(table_bytes / its first table's size) times to that base. Only when
+    sizes are so mixed that there are none, and far too many tables: the cheapest.
+    """
+    for level in range(1, len(version.levels)):
+        spare = version.table_count(level) - 2 * -(-version.level_bytes(level) // table_bytes)
+        if spare > SPARE_TABLES:
+            windows = _windows(version.levels[level], table_bytes)
+            similar = [window for window in windows if 3 * window[1] >= 4 * window[2]]
+            if similar or (windows and spare > SPARE_TABLES_MAX):
+                _, _, _, first, end = min(similar or windows)
+                return merge(version, version.levels[level][first:end], level)
+    return NOTHING
+
+
+def _windows(tables: tuple[TableMeta, ...], most_bytes: int) -> list[tuple[float, int, int, int, int]]:
+    """Every few neighbours that fit into one table: (bytes for each table saved, bytes, largest, first, end)."""
+    windows = []
+    for first, table in enumerate(tables):
+        total = largest = table.size
+        for end in range(first + 2, min(first + WINDOW, len(tables)) + 1):
+            total += tables[end - 1].size
+            largest = max(largest, tables[end - 1].size)
+            if total > most_bytes:
+                break
+            windows.append((total / (end - first - 1), total, largest, first, end))
+    return windows
 
 
 def sheds_tombstones(version: Version, table: TableMeta, to_level: int) -> bool:
