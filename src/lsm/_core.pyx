@@ -24,9 +24,10 @@ from lsm.core.log cimport (
     log_watermark,
 )
 from lsm.core.memtable cimport (
-    Memtable as c_memtable, memtable_add, memtable_bytes, memtable_cursor, memtable_ensure, memtable_free, memtable_get,
+    Memtable as c_memtable, memtable_add, memtable_bytes, memtable_ensure, memtable_free, memtable_get,
     memtable_new,
 )
+from lsm.core.memtable_cursor cimport memtable_cursor
 from lsm.core.merge cimport Merge, merge_add, merge_close, merge_first, merge_init, merge_step, merge_top
 from lsm.core.record cimport (
     BATCH_BYTES_MAX, RECORD_HEADER_BYTES, RecordEntry, RecordHeader, entry_decode, entry_encode, entry_payload,
@@ -80,3 +81,5 @@ include "binding/writer.pxi"
 include "binding/store.pxi"
 include "binding/batch.pxi"
 include "binding/scan.pxi"
+include "binding/cursor.pxi"
+include "binding/snapshot.pxi"
