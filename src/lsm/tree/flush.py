@@ -62,7 +62,8 @@ class Writing:
             summary = None
             while summary is None and not merge.done:
                 summary = merge.step(number, table_bytes, STEP_BYTES)
-                pause()
+                if not merge.done:          # a merge at its end is not given up any more
+                    pause()
             if summary is not None:
                 meta = TableMeta(number=number, created=created or self.tree.directory.now(), **summary)
                 self.opened[number] = self.tree.open_table(meta)
