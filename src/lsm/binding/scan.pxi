@@ -27,6 +27,8 @@ cdef class Reader:
         self.let_go()
 
     cdef int open(self, View view, uint64_t sequence) except -1:
+        if view is None:
+            self.store._refuse()            # closed since the gate was looked at
         visible_init(&self.rows, sequence)
         if view.cursors(&self.rows.merge) != 0:
             merge_close(&self.rows.merge)

@@ -6,7 +6,7 @@ first gives the others a moment, a fraction of what a sync takes, to append thei
 
 Invariants
 - everything up to `synced` is on disk; it only grows.
-- one thread at a time syncs (`syncing`); fields below `sync_lock` are touched with that lock held.
+- one thread at a time syncs: who set `syncing`, under `sync_lock`, which is let go of while the disk is waited for.
 - after a failed sync nothing is written any more, and no sync is tried again: those who wait are told.
 """
 cdef enum:
@@ -40,8 +40,6 @@ cdef class GroupSync(Gate):
         if self.follow(sequence):
             return 0
         try:
-            if self.gate & ~GATE_SLOW:
-                self._refuse()
             self.lead()
         finally:
             with nogil:
@@ -75,6 +73,8 @@ cdef class GroupSync(Gate):
         cdef uint64_t target
         cdef double began
         cdef int status = 0
+        if self.gate & ~GATE_SLOW:
+            self._refuse()
         if self.group > 1:
             with nogil:
                 self.gather()
@@ -83,6 +83,8 @@ cdef class GroupSync(Gate):
         newest = self.log
         target = self.sequence
         self.unlock_writes()
+        if self.gate & ~GATE_SLOW:
+            self._refuse()                          # closed meanwhile: there may be no logs any more
         began = _seconds()
         for log in logs:
             if log.synced_whole:
@@ -91,7 +93,7 @@ cdef class GroupSync(Gate):
                 status = log.sync(&fault)
             if status != 0:
                 try:
-                    raise_fault(&fault, self.log.directory.path)
+                    raise_fault(&fault, log.directory.path)
                 except BaseException as error:
                     self.fail(error)
                     raise

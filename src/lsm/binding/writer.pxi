@@ -44,10 +44,12 @@ cdef class Writer(GroupSync):
     cdef int write_entry(self, int kind, Slice key, Slice value, bint sync) except -1:
         """One put or delete, as a batch of one."""
         cdef Fault fault
+        cdef LogWriter log
         cdef uint64_t sequence = 0
         cdef size_t size = key.size + value.size
         cdef int status
         self.begin_write(size)
+        log = self.log
         if size < LONG_WRITE:
             status = self.write_entry_locked(kind, key, value, &sequence, &fault)
         else:
@@ -55,7 +57,7 @@ cdef class Writer(GroupSync):
                 status = self.write_entry_locked(kind, key, value, &sequence, &fault)
         self.unlock_writes()
         if status != 0:
-            self.raise_write(&fault)
+            self.raise_write(&fault, log.directory.path)
         if sync:
             self.sync_to(sequence)
         return 0
@@ -78,11 +80,13 @@ cdef class Writer(GroupSync):
                            bint sync) except -1:
         """A whole batch, encoded as the payload of a record; `memory` is what its entries take in a memtable."""
         cdef Fault fault
+        cdef LogWriter log
         cdef uint64_t sequence = 0
         cdef int status
         if count == 0:
             return 0
         self.begin_write(size)
+        log = self.log
         if size < LONG_WRITE:
             status = self.write_payload_locked(payload, size, count, memory, &sequence, &fault)
         else:
@@ -90,7 +94,7 @@ cdef class Writer(GroupSync):
                 status = self.write_payload_locked(payload, size, count, memory, &sequence, &fault)
         self.unlock_writes()
         if status != 0:
-            self.raise_write(&fault)
+            self.raise_write(&fault, log.directory.path)
         if sync:
             self.sync_to(sequence)
         return 0
@@ -128,14 +132,14 @@ cdef class Writer(GroupSync):
         self.log_bytes += record_bytes(header.size)
         lsm_store_release(&self.sequence, header.sequence + header.count - 1)
 
-    cdef int raise_write(self, Fault *fault) except -1:
+    cdef int raise_write(self, Fault *fault, object path) except -1:
         """A refused append left the log as it was: nothing was written, and the next write may succeed.
 
         Lack of room (ENOSPC, EDQUOT) and of memory pass; after any other refusal by the system the state of the file
         is not known, and nothing more is written.
         """
         try:
-            raise_fault(fault, self.log.directory.path)
+            raise_fault(fault, path)
         except BaseException as error:
             if fault.kind == FAULT_SYSTEM and fault.error != ENOSPC and fault.error != EDQUOT:
                 self.fail(error)

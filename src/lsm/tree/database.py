@@ -102,7 +102,7 @@ class DB(_core.Store, Engine):
         except StorageError as error:
             if not passes(error):
                 raise
-            logger.warning("%s: no room to flush what the log holds, trying again later: %s", self.path, error)
+            logger.warning("%s: no room to flush what the log holds, trying again later: %s", self.path, str(error))
 
     def _check_ours(self, directory: _core.Directory, create: bool) -> None:
         """Is there a database, or may one be made? Asked before the first file, the lock, is made."""
@@ -239,7 +239,7 @@ class DB(_core.Store, Engine):
                     self._shaker.stop()
                     self._uninterrupted(self._settle)
             except Exception as error:
-                logger.warning("%s: not everything could be flushed at close, the log keeps it: %s", self.path, error)
+                logger.warning("%s: not everything could be flushed at close, the log keeps it: %s", self.path, str(error))
             finally:
                 self._end_readers()
                 self._drop_view()

@@ -20,6 +20,7 @@ import errno
 import logging
 import threading
 import time
+import traceback
 import weakref
 from collections.abc import Callable
 
@@ -118,14 +119,15 @@ class Shaker:
             self._failed(error)
             raise
         if self.error is not None:
-            logger.warning("work on the tree goes on after: %s", self.error)
+            logger.warning("work on the tree goes on after: %s", str(self.error))
             self.error = None
         self.tell()
         return busy
 
     def _failed(self, error: BaseException) -> None:
         if self.error is None:
-            logger.error("work on the tree failed: %s", error)
+            logger.error("work on the tree failed: %s", str(error))
+        traceback.clear_frames(error.__traceback__)     # they hold the tables of the work that failed, files and all
         self.error = error
         if not passes(error):
             self.tree.store._fail(error)
