@@ -174,9 +174,9 @@ def sampled(items, every, salt=0, long=1):
             yield item
 
 
-def check_states(run, every=1, models=MODELS, salt=0, quiet=False, **keywords):
+def check_states(run, every=1, models=MODELS, salt=0, quiet=False, journal=None, **keywords):
     """The oracle on the states a power cut may leave of the run's journal. Answers how many were checked."""
-    journal, counts = run.journal, []
+    journal, counts = journal or run.journal, []
     for model in models:
         count = 0
         for state in sampled(states(journal, model, **keywords), every, salt):

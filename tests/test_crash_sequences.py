@@ -57,8 +57,8 @@ def test_every_state_of_every_sequence(start, first):
         STEPS[sequence[-1]](run)
         run.read_all()
         try:
-            count += check_states(run, every=8 if len(sequence) == 3 else 2, salt=str(sequence), quiet=True, start=before)
-            check_killed(run, every=12, salt=str(sequence), quiet=True)
+            count += check_states(run, every=20 if len(sequence) == 3 else 3, salt=str(sequence), quiet=True, start=before)
+            check_killed(run, every=20, salt=str(sequence), quiet=True)
         except BaseException:
             print(f"WRONG: {start}: {', '.join(sequence)}")
             raise

@@ -1,9 +1,14 @@
 """Every bug found in the engine, as small as it gets, by the name of what went wrong."""
 import errno
+import os
+import subprocess
+import sys
 
 import pytest
 
-from crash_engine import open_files, open_on
+import lsm
+from crash import states
+from crash_engine import abandon, open_files, open_on
 from log_reference import entry, log, record, replayed
 from lsm import _core
 from lsm.errors import CorruptionError, ReadOnlyError, StorageError
@@ -12,12 +17,13 @@ from lsm.tree.compaction import merge_everything
 from lsm.tree.flush import flush_oldest
 
 
-def test_a_failed_switch_of_manifests_does_not_take_the_new_tables_along():
+@pytest.mark.parametrize("after", range(6))
+def test_a_failed_switch_of_manifests_does_not_take_the_new_tables_along(after):
     """CURRENT was renamed, the sync of that failed, and the tables the new manifest names were removed as unused."""
     directory = _core.SimulatedDirectory()
     db = open_on(directory)
     db.put(b"k", b"v", sync=True)
-    directory.fail(errno.EIO, kind="sync_directory", after=4)   # names of log, manifest, [switch]; of table, manifest
+    directory.fail(errno.EIO, kind="sync_directory", after=after)
     with pytest.raises(StorageError):
         db.flush()
     assert db._failure is not None
@@ -40,6 +46,52 @@ def test_a_failed_sync_in_rotation_turns_the_store_read_only(kind, part):
     assert refused.value.__cause__ is caught.value
     assert db[b"k"] == b"v"
     db.close()
+
+
+@pytest.mark.parametrize("kept", ["", "class Ring: pass\nring = Ring(); ring.ring = ring; ring.db = db"], ids=["global", "in a ring"])
+def test_a_program_that_never_closes_its_database_ends(path, kept):
+    """At exit the flush was given to a thread that could no longer run, and the program hung for ever."""
+    program = f"import lsm, sys\ndb = lsm.open(sys.argv[1])\ndb[b'k'] = b'v'\n{kept}"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=30, env=environment,
+                   stderr=subprocess.DEVNULL)
+    with lsm.open(path) as db:
+        assert dict(db.items()) == {b"k": b"v"}
+
+
+def test_a_recovery_without_room_promises_nothing():
+    """What it could not flush counted as synced: after a power loss the database refused to open."""
+    directory = _core.SimulatedDirectory()
+    first = open_on(directory)
+    first.put(b"k", b"never synced")
+    abandon(first)
+    directory.close()
+    directory = directory.reopen()
+    directory.fail(errno.ENOSPC, kind="create", part=".table", sticky=True)
+    second = open_on(directory)
+    second.put(b"l", b"neither")
+    with pytest.raises(StorageError):
+        second.sync()
+    for state in states(directory.journal(), "weak"):
+        assert len(open_files(state.files)) <= 2
+    directory.heal()
+    second.sync()
+    for state in states(directory.journal(), "weak", start=len(directory.journal())):
+        assert len(open_files(state.files)) == 2
+    second.close()
+
+
+def test_who_waits_for_a_flush_that_fails_is_told_why():
+    """With the shaker ended by the failure, flush() said that the database was closed."""
+    directory = _core.SimulatedDirectory()
+    db = open_on(directory, background=True)
+    db.put(b"k", b"v")
+    directory.fail(errno.EIO, kind="sync", part=".table", sticky=True)
+    with pytest.raises((StorageError, ReadOnlyError)):
+        db.flush()
+    with pytest.raises(ReadOnlyError):
+        db.flush()
+    directory.heal()
 
 
 def test_a_record_without_entries_at_the_head_of_a_log_is_damage():

@@ -7,11 +7,12 @@ cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.ref cimport PyObject
 from libc.errno cimport EDQUOT, ENOSPC
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
-from posix.time cimport nanosleep, timespec
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, nanosleep, timespec
 
 from lsm.core.buffer cimport Buffer, buffer_free, buffer_init, buffer_reserve, buffer_set, buffer_slice
 from lsm.core.coding cimport Input, Slice, input_left, input_of, slice_of
@@ -23,20 +24,23 @@ from lsm.core.log cimport (
     log_watermark,
 )
 from lsm.core.memtable cimport (
-    Memtable as c_memtable, memtable_add, memtable_bytes, memtable_cursor, memtable_ensure, memtable_free, memtable_get,
+    Memtable as c_memtable, memtable_add, memtable_bytes, memtable_ensure, memtable_free, memtable_get,
     memtable_new,
 )
+from lsm.core.memtable_cursor cimport memtable_cursor
 from lsm.core.merge cimport Merge, merge_add, merge_close, merge_first, merge_init, merge_step, merge_top
 from lsm.core.record cimport (
     BATCH_BYTES_MAX, RECORD_HEADER_BYTES, RecordEntry, RecordHeader, entry_decode, entry_encode, entry_payload,
     record_bytes, record_open, record_seal,
 )
 from lsm.core.retain cimport Retain, retain_entry, retain_free, retain_init
-from lsm.core.run_cursor cimport run_cursor_open
+from lsm.core.cursor cimport Waiting
+from lsm.core.run_cursor cimport RunCursor, run_cursor_open
 from lsm.core.skiplist cimport Entry, entry_bytes, entry_value, skiplist_check
 from lsm.core.sources cimport (
     LOOKUP_WOULD_READ, Lookup, Run, Sources, lookup_release, run_init, sources_find, sources_free, sources_init,
 )
+from lsm.core.table_cursor cimport TableCursor
 from lsm.core.visible cimport (
     Visible, visible_close, visible_first, visible_init, visible_last, visible_next, visible_prev, visible_seek,
     visible_seek_before,
@@ -50,6 +54,15 @@ cdef extern from "lsm_bits.h" nogil:
 
 cdef extern from "pthread.h" nogil:
     int pthread_mutex_trylock(pthread_mutex_t *mutex)
+    ctypedef struct pthread_cond_t:
+        pass
+    int pthread_cond_init(pthread_cond_t *condition, const void *attributes)
+    int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
+    int pthread_cond_broadcast(pthread_cond_t *condition)
+    int pthread_cond_destroy(pthread_cond_t *condition)
+
+cdef extern from "sched.h" nogil:
+    int sched_yield()
 
 include "binding/faults.pxi"
 include "binding/directory.pxi"
@@ -65,12 +78,18 @@ include "binding/memtable.pxi"
 include "binding/log.pxi"
 include "binding/view.pxi"
 include "binding/merge.pxi"
+include "binding/gate.pxi"
+include "binding/sync.pxi"
 
-cdef class WriteBatch               # the store makes these, and they refer to it
+cdef class WriteBatch               # a store makes these, and they refer to it
+cdef class Reader
 cdef class Scan
 cdef class Cursor
 cdef class Snapshot
 
+include "binding/writer.pxi"
 include "binding/store.pxi"
 include "binding/batch.pxi"
 include "binding/scan.pxi"
+include "binding/cursor.pxi"
+include "binding/snapshot.pxi"

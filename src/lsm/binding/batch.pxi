@@ -5,13 +5,13 @@ Threads: one at a time; different batches from different threads freely.
 """
 @cython.final
 cdef class WriteBatch:
-    cdef Store store
+    cdef Writer store
     cdef Buffer payload
     cdef uint32_t count
     cdef size_t memory
     cdef bint sync
 
-    def __cinit__(self, Store store not None):
+    def __cinit__(self, Writer store not None):
         self.store = store
         buffer_init(&self.payload)
 

@@ -32,6 +32,10 @@ cdef class LogWriter:
                 error = self.file.env.sync(self.file)
             if error == 0:
                 error = self.directory.env.sync_directory(self.directory.env)
+            if error != 0 and self.file != NULL:
+                self.file.env.close(self.file)
+                self.file = NULL
+                self.directory.env.unlink(self.directory.env, c_name)
         if error != 0:
             fault_system(&fault, c_name, error, b"cannot create the log")
             raise_fault(&fault, self.directory.path)

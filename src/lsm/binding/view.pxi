@@ -3,6 +3,24 @@
 It holds references to all of them, so whoever holds the view can read without a lock, whatever is flushed or compacted
 meanwhile. Another state of the tree is another View.
 """
+cdef extern from "Python.h" nogil:
+    void *_let_gil_go "PyEval_SaveThread"()
+    void _take_gil_back "PyEval_RestoreThread"(void *state)
+
+
+cdef void *_begin_waiting() noexcept nogil:
+    return _let_gil_go()
+
+
+cdef void _end_waiting(void *state) noexcept nogil:
+    _take_gil_back(state)
+
+
+cdef Waiting _without_gil               # for cursors that are walked with the GIL held
+_without_gil.begin = _begin_waiting
+_without_gil.end = _end_waiting
+
+
 @cython.final
 @cython.no_gc_clear         # __dealloc__ needs what it refers to
 cdef class View:
@@ -48,7 +66,9 @@ cdef class View:
         return 0
 
     cdef int cursors(self, Merge *merge) noexcept:
-        """A cursor over every source, in one merge. -1 when there is no memory; then the merge is to be closed."""
+        """A cursor over every source, in one merge, to be walked with the GIL held: it is given away only around reads
+        of the disk. -1 when there is no memory; then the merge is to be closed."""
+        cdef c_cursor *cursor
         cdef size_t i
         cdef size_t many = self.sources.memtables + self.sources.youngs + self.sources.runs
         if merge_init(merge, <unsigned int>many) != 0:
@@ -59,9 +79,13 @@ cdef class View:
             if merge_add(merge, memtable_cursor(self.sources.memtable[i])) != 0:
                 return -1
         for i in range(self.sources.youngs):
-            if merge_add(merge, table_cursor_open(self.sources.young[i], False)) != 0:
+            cursor = table_cursor_open(self.sources.young[i], False)
+            if merge_add(merge, cursor) != 0:
                 return -1
+            (<TableCursor *>cursor).waiting = &_without_gil
         for i in range(self.sources.runs):
-            if merge_add(merge, run_cursor_open(&self.sources.run[i], False)) != 0:
+            cursor = run_cursor_open(&self.sources.run[i], False)
+            if merge_add(merge, cursor) != 0:
                 return -1
+            (<RunCursor *>cursor).waiting = &_without_gil
         return 0

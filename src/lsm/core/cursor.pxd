@@ -17,6 +17,11 @@ from libc.stdint cimport uint64_t
 from lsm.core.coding cimport Slice
 from lsm.core.fault cimport Fault
 
+# What a cursor calls around waiting for a disk, so that whoever walks it lets go of what others need meanwhile (the GIL).
+ctypedef struct Waiting:
+    void *(*begin)() noexcept nogil
+    void (*end)(void *state) noexcept nogil
+
 cdef struct Cursor
 
 ctypedef int (*cursor_seek_function)(Cursor *self, Slice key, uint64_t tag, Fault *fault) noexcept nogil

@@ -24,7 +24,13 @@ static inline uint64_t lsm_load_big64(const void *p) {
 #define lsm_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define lsm_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define lsm_add(p, v) __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
-#define lsm_prefetch(p) __builtin_prefetch(p)
+
+/* Ask for the cache line at p. The empty asm keeps gcc from dropping calls of functions that do nothing else. */
+#define lsm_prefetch(p)                \
+    do {                               \
+        __builtin_prefetch(p);         \
+        __asm__ volatile("" ::: );     \
+    } while (0)
 #define lsm_likely(x) __builtin_expect(!!(x), 1)
 #define lsm_unlikely(x) __builtin_expect(!!(x), 0)
 

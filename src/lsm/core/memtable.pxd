@@ -1,7 +1,8 @@
 # cython: language_level=3
 """Memtable: the newest writes, sorted in memory, until they are flushed to a table.
 
-It is a fat skip list, the arenas of its nodes and its entries, and the lock between its one writer and its readers. A write first makes sure of
+It is a fat skip list, the arenas of its nodes and its entries, and the lock between its one writer and its readers.
+A write first makes sure of
 the memory (`memtable_ensure`), then goes to the log, then is added: `memtable_add` cannot fail.
 
 Invariants: sequences are added in ascending order; entries are never removed; once the store has rotated to a new
@@ -15,12 +16,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from lsm.core.arena cimport Arena, arena_ensure, arena_free, arena_init
-from lsm.core.coding cimport Slice, slice_of
-from lsm.core.cursor cimport Cursor
-from lsm.core.fault cimport Fault
+from lsm.core.coding cimport Slice
 from lsm.core.key cimport KIND_DELETE, tag_kind, tag_sequence
-from lsm.core.skiplist cimport (Entry, Node, Place, Skiplist, entry_key, entry_value, skiplist_before, skiplist_ensure,
-                                skiplist_find, skiplist_get, skiplist_init, skiplist_insert)
+from lsm.core.skiplist cimport Entry, Node, Skiplist, skiplist_ensure, skiplist_get, skiplist_init, skiplist_insert
 
 cdef extern from "lsm_bits.h" nogil:
     ctypedef struct lsm_rwlock:
@@ -29,6 +27,7 @@ cdef extern from "lsm_bits.h" nogil:
     void lsm_read_unlock(lsm_rwlock *lock)
     void lsm_write_lock(lsm_rwlock *lock)
     void lsm_write_unlock(lsm_rwlock *lock)
+
 
 
 ctypedef struct Memtable:
@@ -93,187 +92,3 @@ cdef inline const Entry *memtable_get(Memtable *self, Slice key, uint64_t sequen
     entry = skiplist_get(&self.list, key, sequence)
     lsm_read_unlock(&self.lock)
     return entry
-
-
-# A cursor over all versions of all keys (cursor.pxd). It keeps the node and index of the newest version of its key,
-# and looks again by key when the node has changed since.
-
-ctypedef struct MemtableCursor:
-    Cursor base
-    Memtable *memtable
-    Node *node
-    unsigned int index
-    unsigned int changes
-    const Entry *newest             # of the key it stands on
-    const Entry *entry              # where it stands
-
-
-cdef inline int _stand(MemtableCursor *self, const Entry *entry) noexcept nogil:
-    self.entry = entry
-    self.base.valid = True
-    self.base.key = slice_of(entry_key(entry), entry.key_size)
-    self.base.tag = entry.tag
-    self.base.value = slice_of(entry_value(entry), entry.value_size)
-    return 0
-
-
-cdef inline bint _settle(MemtableCursor *self, Node *node, unsigned int index) noexcept nogil:
-    """Stand on the newest version at (node, index); False when that is past the end."""
-    self.base.valid = False
-    if node != NULL and index == node.count:
-        node = node.tower[0].next
-        index = 0
-    if node == NULL or index >= node.count:
-        return False
-    self.node = node
-    self.index = index
-    self.changes = node.changes
-    self.base.prefix = node.prefix[index]
-    self.newest = node.entry[index]
-    _stand(self, self.newest)
-    return True
-
-
-cdef inline void _find_again(MemtableCursor *self) noexcept nogil:
-    cdef Place place
-    if self.node.changes != self.changes:
-        place = skiplist_find(&self.memtable.list, slice_of(entry_key(self.entry), self.entry.key_size))
-        self.node = place.node
-        self.index = place.index
-        self.changes = place.node.changes
-    self.newest = self.node.entry[self.index]
-
-
-cdef inline void _to_oldest(MemtableCursor *self) noexcept nogil:
-    cdef const Entry *entry = self.newest
-    while entry.older != NULL:
-        entry = entry.older
-    _stand(self, entry)
-
-
-cdef inline void _next_key(MemtableCursor *self) noexcept nogil:
-    _settle(self, self.node, self.index + 1)
-
-
-cdef inline void _previous_key(MemtableCursor *self) noexcept nogil:
-    if self.index > 0:
-        _settle(self, self.node, self.index - 1)
-    else:
-        self.base.valid = False
-        if self.node.before == NULL or self.node.before.count == 0:
-            return
-        _settle(self, self.node.before, self.node.before.count - 1)
-    _to_oldest(self)
-
-
-cdef inline int _memtable_seek(Cursor *cursor, Slice key, uint64_t tag, Fault *fault) noexcept nogil:
-    cdef MemtableCursor *self = <MemtableCursor *>cursor
-    cdef Place place
-    cdef const Entry *entry
-    lsm_read_lock(&self.memtable.lock)
-    place = skiplist_find(&self.memtable.list, key)
-    if _settle(self, place.node, place.index) and place.found:
-        entry = self.newest
-        while entry != NULL and entry.tag > tag:
-            entry = entry.older
-        if entry != NULL:
-            _stand(self, entry)
-        else:
-            _next_key(self)
-    lsm_read_unlock(&self.memtable.lock)
-    return 0
-
-
-cdef inline int _memtable_seek_before(Cursor *cursor, Slice key, uint64_t tag, Fault *fault) noexcept nogil:
-    cdef MemtableCursor *self = <MemtableCursor *>cursor
-    cdef Place place
-    cdef const Entry *entry
-    lsm_read_lock(&self.memtable.lock)
-    place = skiplist_find(&self.memtable.list, key)
-    if place.found and place.node.entry[place.index].tag > tag:
-        _settle(self, place.node, place.index)
-        entry = self.newest
-        while entry.older != NULL and entry.older.tag > tag:
-            entry = entry.older
-        _stand(self, entry)
-    else:
-        place = skiplist_before(&self.memtable.list, key)
-        if _settle(self, place.node, place.index):
-            _to_oldest(self)
-    lsm_read_unlock(&self.memtable.lock)
-    return 0
-
-
-cdef inline int _memtable_first(Cursor *cursor, Fault *fault) noexcept nogil:
-    cdef MemtableCursor *self = <MemtableCursor *>cursor
-    lsm_read_lock(&self.memtable.lock)
-    _settle(self, self.memtable.list.head, 0)
-    lsm_read_unlock(&self.memtable.lock)
-    return 0
-
-
-cdef inline int _memtable_last(Cursor *cursor, Fault *fault) noexcept nogil:
-    cdef MemtableCursor *self = <MemtableCursor *>cursor
-    cdef Node *node
-    cdef int level
-    lsm_read_lock(&self.memtable.lock)
-    node = self.memtable.list.head
-    level = <int>self.memtable.list.height - 1
-    while level >= 0:
-        while node.tower[level].next != NULL:
-            node = node.tower[level].next
-        level -= 1
-    self.base.valid = False
-    if node.count > 0 and _settle(self, node, node.count - 1):
-        _to_oldest(self)
-    lsm_read_unlock(&self.memtable.lock)
-    return 0
-
-
-cdef inline int _memtable_next(Cursor *cursor, Fault *fault) noexcept nogil:
-    cdef MemtableCursor *self = <MemtableCursor *>cursor
-    if self.entry.older != NULL:                # the versions of a key can be walked without the lock
-        return _stand(self, self.entry.older)
-    lsm_read_lock(&self.memtable.lock)
-    _find_again(self)
-    _next_key(self)
-    lsm_read_unlock(&self.memtable.lock)
-    return 0
-
-
-cdef inline int _memtable_prev(Cursor *cursor, Fault *fault) noexcept nogil:
-    cdef MemtableCursor *self = <MemtableCursor *>cursor
-    cdef const Entry *entry
-    lsm_read_lock(&self.memtable.lock)
-    _find_again(self)
-    if self.entry == self.newest:
-        _previous_key(self)
-    else:
-        entry = self.newest
-        while entry.older != self.entry:
-            entry = entry.older
-        _stand(self, entry)
-    lsm_read_unlock(&self.memtable.lock)
-    return 0
-
-
-cdef inline void _memtable_close(Cursor *cursor) noexcept nogil:
-    free(cursor)
-
-
-cdef inline Cursor *memtable_cursor(Memtable *memtable) noexcept nogil:
-    """A cursor over the memtable, which must outlive it; NULL when there is no memory."""
-    cdef MemtableCursor *self = <MemtableCursor *>malloc(sizeof(MemtableCursor))
-    if self == NULL:
-        return NULL
-    memset(self, 0, sizeof(MemtableCursor))
-    self.memtable = memtable
-    self.base.source = memtable
-    self.base.seek = _memtable_seek
-    self.base.seek_before = _memtable_seek_before
-    self.base.first = _memtable_first
-    self.base.last = _memtable_last
-    self.base.next = _memtable_next
-    self.base.prev = _memtable_prev
-    self.base.close = _memtable_close
-    return &self.base

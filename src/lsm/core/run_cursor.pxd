@@ -9,10 +9,10 @@ from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
 
 from lsm.core.coding cimport Slice
-from lsm.core.cursor cimport Cursor
+from lsm.core.cursor cimport Cursor, Waiting
 from lsm.core.fault cimport Fault, fault_memory
 from lsm.core.sources cimport Run, run_find
-from lsm.core.table_cursor cimport table_cursor_open
+from lsm.core.table_cursor cimport TableCursor, table_cursor_open
 
 
 cdef struct RunCursor:
@@ -21,6 +21,7 @@ cdef struct RunCursor:
     Cursor *inner                   # in table `index`, or NULL
     size_t index
     bint scan                       # passed on: read ahead, past the cache
+    const Waiting *waiting          # passed on
 
 
 cdef inline void _show(RunCursor *self) noexcept nogil:
@@ -40,7 +41,10 @@ cdef inline int _enter(RunCursor *self, size_t index, Fault *fault) noexcept nog
         self.inner.close(self.inner)
     self.inner = table_cursor_open(self.run.table[index], self.scan)
     self.index = index
-    return fault_memory(fault) if self.inner == NULL else 0
+    if self.inner == NULL:
+        return fault_memory(fault)
+    (<TableCursor *>self.inner).waiting = self.waiting
+    return 0
 
 
 cdef inline int _settle_forward(RunCursor *self, int status, Fault *fault) noexcept nogil:

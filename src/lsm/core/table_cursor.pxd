@@ -19,7 +19,7 @@ from lsm.core.buffer cimport Buffer, buffer_free, buffer_reserve
 from lsm.core.cached_block cimport Block, block_data, block_release
 from lsm.core.coding cimport Slice, slice_of
 from lsm.core.compress cimport COMPRESSION_NONE
-from lsm.core.cursor cimport Cursor
+from lsm.core.cursor cimport Cursor, Waiting
 from lsm.core.fault cimport Fault, fault_memory
 from lsm.core.table cimport Table, count_more, table_block, table_system
 from lsm.core.table_index cimport table_index_block_size, table_index_find
@@ -34,6 +34,7 @@ cdef struct TableCursor:
     Table *table
     size_t index            # of the block stood in
     bint scan
+    const Waiting *waiting  # reader: called around reading a block; NULL: nothing to let go of
     bint backward           # which way the next span extends
     Block *held             # reader: the block stood in
     Buffer span             # scan: blocks as stored, span_first .. span_end
@@ -120,6 +121,22 @@ cdef inline int _span_block(TableCursor *self, size_t index, Slice *contents, Fa
     return 0
 
 
+cdef inline int _reader_block(TableCursor *self, size_t index, Block **block, Fault *fault) noexcept nogil:
+    """Data block `index` from the cache, or from the file, waited for as `waiting` says."""
+    cdef void *state
+    cdef int status
+    if self.waiting == NULL:
+        return table_block(self.table, index, True, block, fault)
+    if table_block(self.table, index, False, block, fault) != 0:
+        return -1
+    if block[0] != NULL:
+        return 0
+    state = self.waiting.begin()
+    status = table_block(self.table, index, True, block, fault)
+    self.waiting.end(state)
+    return status
+
+
 cdef inline int _cursor_enter(TableCursor *self, size_t index, Fault *fault) noexcept nogil:
     """Stand before block `index`: the BlockCursor is open on it and not yet on an entry."""
     cdef Slice contents
@@ -129,7 +146,7 @@ cdef inline int _cursor_enter(TableCursor *self, size_t index, Fault *fault) noe
         if _span_block(self, index, &contents, fault) != 0:
             return -1
     else:
-        if table_block(self.table, index, True, &block, fault) != 0:
+        if _reader_block(self, index, &block, fault) != 0:
             return -1
         block_release(self.held)
         self.held = block

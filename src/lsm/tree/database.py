@@ -11,7 +11,6 @@ Threads: any, for every method.
 from __future__ import annotations
 
 import atexit
-import errno
 import logging
 import os
 import threading
@@ -86,21 +85,24 @@ class DB(_core.Store, Engine):
         if fresh:
             tree.install()                  # a database is there from the moment that CURRENT is
         self._flush_recovered(tree)
-        self._begin(replayed.sequence, chosen.memtable_bytes)
+        if tree.sealed and replayed.torn is not None:
+            directory.truncate(*replayed.torn)      # or the next recovery would end there, before the new log
+        self._begin(replayed.sequence, tree.state.last_sequence, chosen.memtable_bytes)
         tree.switch()
         recovery.remove_unnamed(directory, tree.state)
         self.options, self._tree = chosen, tree
         self._shaker = Shaker(tree, policy, background)
 
     def _flush_recovered(self, tree: Tree) -> None:
-        """What was replayed goes to tables before anything else; without room for that, once there is room."""
+        """What was replayed goes to tables before anything else; without room for that, once there is room. Until then
+        nothing can be synced: the pages of these logs may never have reached the disk."""
         try:
             while tree.sealed:
                 flush_oldest(tree)
         except StorageError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if not passes(error):
                 raise
-            logger.warning("%s: no room to flush what the log holds, trying again later: %s", self.path, error)
+            logger.warning("%s: no room to flush what the log holds, trying again later: %s", self.path, str(error))
 
     def _check_ours(self, directory: _core.Directory, create: bool) -> None:
         """Is there a database, or may one be made? Asked before the first file, the lock, is made."""
@@ -129,7 +131,7 @@ class DB(_core.Store, Engine):
                 if not tries_left:
                     raise
                 time.sleep(0.01)            # a writer may have been replacing just these files
-        self._begin(replayed.sequence, chosen.memtable_bytes)
+        self._begin(replayed.sequence, replayed.sequence, chosen.memtable_bytes)
         tree.show_recovered(tuple(memtable for _, memtable in reversed(replayed.memtables)))
         self.options, self._tree, self._shaker = chosen, tree, None      # type: ignore[assignment]  # read-only: nothing shakes
 
@@ -156,6 +158,9 @@ class DB(_core.Store, Engine):
 
     def _wait_for_room(self) -> None:
         self._shaker.wait_for_room()
+
+    def _flush_up_to(self, sequence: int) -> None:
+        self._shaker.wait(lambda: all(one.memtable.last_sequence > sequence for one in self._tree.sealed))
 
     def _refuse(self) -> None:
         if self._gate & _core.GATE_FORKED_FLAG:
@@ -234,8 +239,9 @@ class DB(_core.Store, Engine):
                     self._shaker.stop()
                     self._uninterrupted(self._settle)
             except Exception as error:
-                logger.warning("%s: not everything could be flushed at close, the log keeps it: %s", self.path, error)
+                logger.warning("%s: not everything could be flushed at close, the log keeps it: %s", self.path, str(error))
             finally:
+                self._end_readers()
                 self._drop_view()
                 self._tree.let_go()
                 self._tree.directory.close()
@@ -249,6 +255,7 @@ class DB(_core.Store, Engine):
             tree.seal_last()
             while tree.sealed:
                 flush_oldest(tree)
+        self._shaker.tidy()
 
     def __del__(self) -> None:
         if getattr(self, "_shaker", self) is self or self._gate & _core.GATE_SHUT_FLAG:
@@ -315,9 +322,10 @@ def _left_by_fork() -> None:
 
 
 def _at_exit() -> None:
-    """Close what is still open, while threads can still be waited for."""
+    """End the threads while they can still be waited for; what is never closed stays in the logs."""
     for db in list(_alive):
-        db.__del__()
+        if db._shaker is not None:
+            db._shaker.stop()
 
 
 os.register_at_fork(after_in_child=_left_by_fork)

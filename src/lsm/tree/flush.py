@@ -84,6 +84,7 @@ class Writing:
             self.opened.clear()
         if self.tree.store._failure is not None:
             return
+        named = {meta.number for meta in self.tree.version.tables()}
         for number in self.begun:
-            if self.tree.directory.exists(table_name(number)):
+            if number not in named and self.tree.directory.exists(table_name(number)):
                 self.tree.remove_file(table_name(number))

@@ -84,7 +84,12 @@ def _verify_table(table: _core.Table, meta: TableMeta) -> Checked:
 
 def _verify_log(tree: Tree, log: _core.LogWriter, size: int) -> Checked:
     """Every record that had been written when the check began must be whole."""
-    data = tree.directory.read(log.name, limit=recovery.LOG_BYTES_MAX)[:size]
+    try:
+        data = tree.directory.read(log.name, limit=recovery.LOG_BYTES_MAX)[:size]
+    except FileNotFoundError as error:
+        if any(log is one for one in tree.logs):
+            raise CorruptionError(os.path.join(tree.directory.path, log.name), 0, "the log is missing") from error
+        return 0, 0, []                             # it was flushed meanwhile: a table has what it held
     records = _core.check_log(data, log.name, log.number, tree.state.database_id, tree.directory.path)
     return records, size, []
 

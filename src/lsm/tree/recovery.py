@@ -6,8 +6,9 @@
    tear of a crash; then everything behind it, also in later logs, is dropped.
 3. Unless a record, in whichever log, says that more than what was recovered had been synced: then what is missing was
    acknowledged as durable, and its loss is a CorruptionError that names where the run ended.
-4. To write again, what was replayed is flushed to new tables before the logs are removed: after a failed sync the page
-   cache may show what the disk does not have, so old pages are not relied on.
+4. To write again, what was replayed is first flushed to new tables, and the logs removed: after a failed sync the page
+   cache may show what the disk does not have, so old pages are not relied on. Where there is no room for that yet, the
+   torn end is cut off, the logs are kept, and no sync is acknowledged until they are in tables.
 
 Invariant: recovery changes nothing before everything it needs was read and found good. Interrupted anywhere, it can be
 begun again. Threads: one, before anybody else sees the database.
@@ -31,6 +32,7 @@ class Replayed:
 
     memtables: tuple[tuple[int, _core.Memtable], ...]
     sequence: int
+    torn: tuple[str, int] | None        # the log, and where in it, the run of records ended in a tear
 
 
 def replay(directory: _core.Directory, state: manifest.State) -> Replayed:
@@ -39,6 +41,7 @@ def replay(directory: _core.Directory, state: manifest.State) -> Replayed:
     sequence = state.last_sequence
     synced = 0
     ended: tuple[str, int] | None = None                # where the run of records ended, once it has
+    cut: tuple[str, int] | None = None
     last = ("", 0)
     for number in state.logs:
         name = log_name(number)
@@ -54,12 +57,12 @@ def replay(directory: _core.Directory, state: manifest.State) -> Replayed:
             last = (name, offset)                       # a log torn at its head: the end of the one before is missing
         memtables.append((number, memtable))
         if torn:
-            ended = last
+            ended, cut = last, (name, offset)
     if synced > sequence:
         name, offset = ended or last
         raise CorruptionError(os.path.join(directory.path, name), offset,
                               f"writes up to {synced} had been synced to disk, but none after {sequence} is there")
-    return Replayed(tuple(memtables), sequence)
+    return Replayed(tuple(memtables), sequence, cut)
 
 
 def _read_log(directory: _core.Directory, name: str) -> bytes:

@@ -20,6 +20,7 @@ import errno
 import logging
 import threading
 import time
+import traceback
 import weakref
 from collections.abc import Callable
 
@@ -33,6 +34,8 @@ logger = logging.getLogger("lsm")
 
 RETRY_SECONDS = 1.0
 IDLE_SECONDS = 60.0
+TIDY_CHOICES = 4            # compactions done at close, and the bytes that each may read
+TIDY_BYTES = 8 << 20
 SLOWEST = 1e6               # bytes a second that writers may always write while level 0 is below stop_tables
 
 
@@ -116,14 +119,15 @@ class Shaker:
             self._failed(error)
             raise
         if self.error is not None:
-            logger.warning("work on the tree goes on after: %s", self.error)
+            logger.warning("work on the tree goes on after: %s", str(self.error))
             self.error = None
         self.tell()
         return busy
 
     def _failed(self, error: BaseException) -> None:
         if self.error is None:
-            logger.error("work on the tree failed: %s", error)
+            logger.error("work on the tree failed: %s", str(error))
+        traceback.clear_frames(error.__traceback__)     # they hold the tables of the work that failed, files and all
         self.error = error
         if not passes(error):
             self.tree.store._fail(error)
@@ -160,10 +164,10 @@ class Shaker:
             failed_before = self.error
             self.changed.notify_all()
             while not done():
-                if self.stopping or not self.thread.is_alive():
-                    raise ClosedError("the database was closed while this waited")
                 if self.tree.store._failure is not None:
                     self.tree.store._refuse()
+                if self.stopping or not self.thread.is_alive():
+                    raise ClosedError("the database was closed while this waited")
                 if self.error is not None and self.error is not failed_before:
                     raise self.error
                 self.changed.wait(0.5)
@@ -185,6 +189,16 @@ class Shaker:
             wanted = self.compactions_wanted
         self.wait(lambda: self.compactions_done >= wanted)
 
+    def tidy(self) -> None:
+        """At close, with the thread ended: what is soon done of what the policy would do, so that a database that is
+        never open for long does not gather tables."""
+        self.stopping = False
+        for _ in range(TIDY_CHOICES):
+            choice = self.policy.choose(self.tree.version, self.tree.options)
+            if isinstance(choice, Nothing) or cost(self.tree, choice) > TIDY_BYTES:
+                return
+            carry_out(self.tree, choice, lambda: None)
+
     def stop(self, seconds: float = 30.0) -> None:
         """End the thread; a merge under way is given up, a flush is finished."""
         with self.changed:
@@ -192,6 +206,12 @@ class Shaker:
             self.changed.notify_all()
         if self.thread is not None and self.thread is not threading.current_thread():
             self.thread.join(seconds)
+
+
+def cost(tree: Tree, choice: Choice) -> int:
+    """Bytes that carrying out a choice reads."""
+    inputs = set(choice.inputs) if isinstance(choice, Merge) else set()
+    return sum(meta.size for meta in tree.version.tables() if meta.number in inputs)
 
 
 def everything(tree: Tree) -> Choice:

@@ -115,7 +115,12 @@ class Tree:
                 kept = self.logs[:-1]           # an empty log: nothing refers to it any more
             empty = {one.number for one in self.logs[len(kept):]}
             numbers = tuple(number for number in self.state.logs if number not in empty)
-            self._write_manifest(replace(self.state, logs=(*numbers, log.number)))
+            try:
+                self._write_manifest(replace(self.state, logs=(*numbers, log.number)))
+            except BaseException:
+                if self.store._failure is None:
+                    self.remove_file(log.name)      # no manifest names it, nor ever will
+                raise
             self.sealed, self.memtable, self.logs = sealed, memtable, (*kept, log)
             self._show()
         for number in empty:
@@ -176,7 +181,13 @@ class Tree:
     def _write_manifest(self, state: manifest.State) -> None:
         number = self.new_number()
         state = replace(state, number=number, next_file=self.next_file)
-        manifest.prepare(self.directory, state)
+        try:
+            manifest.prepare(self.directory, state)
+        except BaseException:
+            name = manifest.manifest_name(number)
+            if name in self.directory.list():
+                self.remove_file(name)
+            raise
         try:
             manifest.switch(self.directory, state)
         except BaseException as error:
@@ -208,4 +219,4 @@ class Tree:
         try:
             self.directory.unlink(name)
         except (Error, OSError) as error:
-            logger.warning("could not remove %s: %s", name, error)
+            logger.warning("could not remove %s: %s", name, str(error))
