@@ -194,3 +194,19 @@ def test_a_thread_that_ends_leaves_its_cursor_usable_and_droppable(db):
     assert cursor.first() and cursor.key == b"a"
     assert list(rows) == [(b"a", b"1"), (b"b", b"2")]
     assert snapshot[b"b"] == b"2"
+
+
+def test_writers_that_wait_for_the_disk_share_its_syncs(path):
+    """Group commit: eight threads, each write synced, and far fewer syncs than writes."""
+    with lsm.open(path) as db:
+        def write(number):
+            for step in range(50):
+                db.put(b"%d %d" % (number, step), b"v", sync=True)
+
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(db) == 400
+        assert db.stats().syncs < 400

@@ -12,7 +12,7 @@ from libc.errno cimport EDQUOT, ENOSPC
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
-from posix.time cimport nanosleep, timespec
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, nanosleep, timespec
 
 from lsm.core.buffer cimport Buffer, buffer_free, buffer_init, buffer_reserve, buffer_set, buffer_slice
 from lsm.core.coding cimport Input, Slice, input_left, input_of, slice_of
@@ -24,9 +24,10 @@ from lsm.core.log cimport (
     log_watermark,
 )
 from lsm.core.memtable cimport (
-    Memtable as c_memtable, memtable_add, memtable_bytes, memtable_cursor, memtable_ensure, memtable_free, memtable_get,
+    Memtable as c_memtable, memtable_add, memtable_bytes, memtable_ensure, memtable_free, memtable_get,
     memtable_new,
 )
+from lsm.core.memtable_cursor cimport memtable_cursor
 from lsm.core.merge cimport Merge, merge_add, merge_close, merge_first, merge_init, merge_step, merge_top
 from lsm.core.record cimport (
     BATCH_BYTES_MAX, RECORD_HEADER_BYTES, RecordEntry, RecordHeader, entry_decode, entry_encode, entry_payload,
@@ -53,6 +54,15 @@ cdef extern from "lsm_bits.h" nogil:
 
 cdef extern from "pthread.h" nogil:
     int pthread_mutex_trylock(pthread_mutex_t *mutex)
+    ctypedef struct pthread_cond_t:
+        pass
+    int pthread_cond_init(pthread_cond_t *condition, const void *attributes)
+    int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
+    int pthread_cond_broadcast(pthread_cond_t *condition)
+    int pthread_cond_destroy(pthread_cond_t *condition)
+
+cdef extern from "sched.h" nogil:
+    int sched_yield()
 
 include "binding/faults.pxi"
 include "binding/directory.pxi"
@@ -69,6 +79,7 @@ include "binding/log.pxi"
 include "binding/view.pxi"
 include "binding/merge.pxi"
 include "binding/gate.pxi"
+include "binding/sync.pxi"
 
 cdef class WriteBatch               # a store makes these, and they refer to it
 cdef class Reader
@@ -80,3 +91,5 @@ include "binding/writer.pxi"
 include "binding/store.pxi"
 include "binding/batch.pxi"
 include "binding/scan.pxi"
+include "binding/cursor.pxi"
+include "binding/snapshot.pxi"

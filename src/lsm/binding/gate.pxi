@@ -1,6 +1,6 @@
 """Gate: what every operation of a store passes: is it open, may it write, must writers go slower; and the write lock.
 
-It is the lowest of the three layers of a store: Gate, Writer (writer.pxi), Store (store.pxi). The Python half of a
+It is the lowest of the layers of a store: Gate, GroupSync (sync.pxi), Writer (writer.pxi), Store (store.pxi). The Python half of a
 database (tree/database.py) is a subclass of the last; the methods that only raise NotImplementedError are its to
 write. Methods with an underscore are for it alone.
 

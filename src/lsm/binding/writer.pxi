@@ -2,32 +2,20 @@
 
 A write: pass the gate, take the write lock, make sure of the memory, append to the log, add to the memtable, and only
 then move `sequence` on, so that readers see a batch whole or not at all. With sync, then wait for the disk, without
-the write lock: whoever comes first syncs for all who have appended by then (group commit).
+the write lock (sync.pxi).
 
-Invariants
-- `sequence` is the last write that readers may see; everything up to `synced` is on disk.
-- only the holder of the write lock adds to memtable and log, or replaces them.
-- after a failed sync nothing is written any more, and no sync is tried again.
+Invariant: only the holder of the write lock adds to memtable and log, or replaces them.
 """
 cdef enum:
     LONG_WRITE = 32768          # bytes from which on a write gives the GIL away
     BATCH_CHUNK = 1048576       # bytes after which write_many begins a new batch
 
 
-cdef class Writer(Gate):
+cdef class Writer(GroupSync):
     cdef Memtable memtable
-    cdef LogWriter log
-    cdef tuple logs                     # every log not yet flushed, oldest first; the last one is `log`
-    cdef uint64_t sequence
-    cdef uint64_t synced
-    cdef uint64_t recovered             # the last write that an earlier process made
     cdef uint64_t memtable_budget
     cdef uint64_t bytes_written         # keys and values, as given by the user
     cdef uint64_t log_bytes
-    cdef uint64_t syncs
-
-    def __cinit__(self):
-        self.logs = ()
 
     cdef int begin_write(self, size_t size) except -1:
         """Take the write lock with room in the memtable. The caller lets go of it, also when it raises later."""
@@ -152,49 +140,6 @@ cdef class Writer(Gate):
             if fault.kind == FAULT_SYSTEM and fault.error != ENOSPC and fault.error != EDQUOT:
                 self.fail(error)
             raise
-        return 0
-
-    cdef int sync_to(self, uint64_t sequence) except -1:
-        """Answer when every write up to `sequence` is on disk. One sync serves all who wait for it."""
-        cdef Fault fault
-        cdef LogWriter log
-        cdef LogWriter newest
-        cdef tuple logs
-        cdef uint64_t target
-        cdef int status = 0
-        if self.synced < self.recovered:
-            self._flush_up_to(self.recovered)       # no sync of ours reaches the logs of an earlier process
-        with nogil:
-            pthread_mutex_lock(&self.sync_lock)
-        try:
-            if self.synced >= sequence:
-                return 0
-            if self.gate & ~GATE_SLOW:
-                self._refuse()
-            self.lock_writes()
-            logs = self.logs
-            newest = self.log
-            target = self.sequence
-            self.unlock_writes()
-            for log in logs:
-                if log.synced_whole:
-                    continue
-                with nogil:
-                    status = log.sync(&fault)
-                if status != 0:
-                    break
-                self.syncs += 1
-                log.synced_whole = log is not newest
-            if status == 0:
-                lsm_store_relaxed(&self.synced, target)
-        finally:
-            pthread_mutex_unlock(&self.sync_lock)
-        if status != 0:
-            try:
-                raise_fault(&fault, self.log.directory.path)
-            except BaseException as error:
-                self.fail(error)
-                raise
         return 0
 
     def put(self, key, value, *, bint sync=False):

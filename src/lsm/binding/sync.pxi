@@ -1,0 +1,115 @@
+"""GroupSync: making writes durable, many by one sync (group commit).
+
+Of the threads that wait for the disk one leads: it syncs the logs for everybody who has appended by then, and wakes
+them. Who came too late for that leads the next round, or waits for it. When the last round served several, the leader
+first gives the others a moment, a fraction of what a sync takes, to append theirs: they have only just been woken.
+
+Invariants
+- everything up to `synced` is on disk; it only grows.
+- one thread at a time syncs (`syncing`); fields below `sync_lock` are touched with that lock held.
+- after a failed sync nothing is written any more, and no sync is tried again: those who wait are told.
+"""
+cdef enum:
+    GATHER_SHARE = 4                    # of the time of a sync, that a leader waits for others at most
+
+
+cdef class GroupSync(Gate):
+    cdef LogWriter log
+    cdef tuple logs                     # every log not yet flushed, oldest first; the last one is `log`
+    cdef uint64_t sequence              # of the last write that readers may see
+    cdef uint64_t synced
+    cdef uint64_t recovered             # the last write that an earlier process made
+    cdef uint64_t syncs
+    cdef pthread_cond_t sync_done
+    cdef bint syncing
+    cdef uint64_t waiting               # threads that wait for the round under way
+    cdef uint64_t group                 # writes that the last round served
+    cdef double sync_seconds            # that it took
+
+    def __cinit__(self):
+        self.logs = ()
+        pthread_cond_init(&self.sync_done, NULL)
+
+    def __dealloc__(self):
+        pthread_cond_destroy(&self.sync_done)
+
+    cdef int sync_to(self, uint64_t sequence) except -1:
+        """Answer when every write up to `sequence` is on disk."""
+        if self.synced < self.recovered:
+            self._flush_up_to(self.recovered)       # no sync of ours reaches the logs of an earlier process
+        if self.follow(sequence):
+            return 0
+        try:
+            if self.gate & ~GATE_SLOW:
+                self._refuse()
+            self.lead()
+        finally:
+            with nogil:
+                pthread_mutex_lock(&self.sync_lock)
+                self.syncing = False
+                pthread_cond_broadcast(&self.sync_done)
+                pthread_mutex_unlock(&self.sync_lock)
+        return 0
+
+    cdef bint follow(self, uint64_t sequence) noexcept:
+        """Wait while others sync. True when `sequence` is on disk; False when this thread is to lead."""
+        cdef bint served
+        with nogil:
+            pthread_mutex_lock(&self.sync_lock)
+            while self.syncing and self.synced < sequence:
+                self.waiting += 1
+                pthread_cond_wait(&self.sync_done, &self.sync_lock)
+                self.waiting -= 1
+            served = self.synced >= sequence
+            if not served:
+                self.syncing = True
+            pthread_mutex_unlock(&self.sync_lock)
+        return served
+
+    cdef int lead(self) except -1:
+        """One round: sync every log that has anything unsynced in it."""
+        cdef Fault fault
+        cdef LogWriter log
+        cdef LogWriter newest
+        cdef tuple logs
+        cdef uint64_t target
+        cdef double began
+        cdef int status = 0
+        if self.group > 1:
+            with nogil:
+                self.gather()
+        self.lock_writes()
+        logs = self.logs
+        newest = self.log
+        target = self.sequence
+        self.unlock_writes()
+        began = _seconds()
+        for log in logs:
+            if log.synced_whole:
+                continue
+            with nogil:
+                status = log.sync(&fault)
+            if status != 0:
+                try:
+                    raise_fault(&fault, self.log.directory.path)
+                except BaseException as error:
+                    self.fail(error)
+                    raise
+            self.syncs += 1
+            log.synced_whole = log is not newest
+        self.sync_seconds = _seconds() - began
+        self.group = target - self.synced
+        lsm_store_release(&self.synced, target)
+        return 0
+
+    cdef void gather(self) noexcept nogil:
+        """Let as many writes as the last round served come in, for a moment."""
+        cdef double deadline = _seconds() + self.sync_seconds / GATHER_SHARE
+        while lsm_load_acquire(&self.sequence) - self.synced < self.group and _seconds() < deadline:
+            sched_yield()
+
+
+cdef double _seconds() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return now.tv_sec + now.tv_nsec * 1e-9

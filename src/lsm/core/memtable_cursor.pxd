@@ -1,0 +1,238 @@
+# cython: language_level=3
+"""MemtableCursor: a cursor over all versions of all keys of a memtable (cursor.pxd).
+
+It keeps the node and index of the newest version of the key it stands on, and looks again by key when the node has
+changed since. Entries lie in the order of their writing, not of their keys, so a walk asks for those to come some steps
+ahead: otherwise each row would wait for memory.
+
+Owner: freed by its `close`; the memtable outlives it. Threads: one at a time, beside the memtable's writer: each move
+holds the memtable's lock, shared.
+"""
+from libc.stdint cimport uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+from lsm.core.coding cimport Slice, slice_of
+from lsm.core.cursor cimport Cursor
+from lsm.core.fault cimport Fault
+from lsm.core.memtable cimport Memtable, lsm_read_lock, lsm_read_unlock
+from lsm.core.skiplist cimport (Entry, Node, Place, entry_key, entry_value, skiplist_before, skiplist_find)
+
+cdef extern from "lsm_bits.h" nogil:
+    void lsm_prefetch(const void *p)
+
+
+cdef enum:
+    PREFETCH_AHEAD = 6              # entries: about as long as one takes to come from memory
+
+
+ctypedef struct MemtableCursor:
+    Cursor base
+    Memtable *memtable
+    Node *node
+    unsigned int index
+    unsigned int changes
+    const Entry *newest             # of the key it stands on
+    const Entry *entry              # where it stands
+
+
+cdef inline int _stand(MemtableCursor *self, const Entry *entry) noexcept nogil:
+    self.entry = entry
+    self.base.valid = True
+    self.base.key = slice_of(entry_key(entry), entry.key_size)
+    self.base.tag = entry.tag
+    self.base.value = slice_of(entry_value(entry), entry.value_size)
+    return 0
+
+
+cdef inline bint _settle(MemtableCursor *self, Node *node, unsigned int index) noexcept nogil:
+    """Stand on the newest version at (node, index); False when that is past the end."""
+    self.base.valid = False
+    if node != NULL and index == node.count:
+        node = node.tower[0].next
+        index = 0
+    if node == NULL or index >= node.count:
+        return False
+    self.node = node
+    self.index = index
+    self.changes = node.changes
+    self.base.prefix = node.prefix[index]
+    self.newest = node.entry[index]
+    _stand(self, self.newest)
+    return True
+
+
+cdef inline void _prefetch_entry(const Node *node, unsigned int index) noexcept nogil:
+    cdef const unsigned char *entry = <const unsigned char *>node.entry[index]
+    lsm_prefetch(entry)
+    lsm_prefetch(entry + 64)
+    lsm_prefetch(entry + 128)
+
+
+cdef inline void _prefetch_forward(const MemtableCursor *self) noexcept nogil:
+    """Entries lie in the order of their writing, not of their keys: ask for those to come before they are needed."""
+    cdef const Node *node = self.node
+    cdef unsigned int ahead = self.index + PREFETCH_AHEAD
+    if self.index == 0 and node.tower[0].next != NULL:
+        lsm_prefetch(node.tower[0].next)
+        lsm_prefetch(&node.tower[0].next.entry[0])
+        lsm_prefetch(&node.tower[0].next.prefix[0])
+    if ahead >= node.count:
+        ahead -= node.count
+        node = node.tower[0].next
+    if node != NULL and ahead < node.count:
+        _prefetch_entry(node, ahead)
+
+
+cdef inline void _prefetch_backward(const MemtableCursor *self) noexcept nogil:
+    if self.index >= PREFETCH_AHEAD:
+        _prefetch_entry(self.node, self.index - PREFETCH_AHEAD)
+    elif self.node.before != NULL and self.node.before.count > PREFETCH_AHEAD:
+        _prefetch_entry(self.node.before, self.node.before.count + self.index - PREFETCH_AHEAD)
+
+
+cdef inline void _find_again(MemtableCursor *self) noexcept nogil:
+    cdef Place place
+    if self.node.changes != self.changes:
+        place = skiplist_find(&self.memtable.list, slice_of(entry_key(self.entry), self.entry.key_size))
+        self.node = place.node
+        self.index = place.index
+        self.changes = place.node.changes
+    self.newest = self.node.entry[self.index]
+
+
+cdef inline void _to_oldest(MemtableCursor *self) noexcept nogil:
+    cdef const Entry *entry = self.newest
+    while entry.older != NULL:
+        entry = entry.older
+    _stand(self, entry)
+
+
+cdef inline void _next_key(MemtableCursor *self) noexcept nogil:
+    if _settle(self, self.node, self.index + 1):
+        _prefetch_forward(self)
+
+
+cdef inline void _previous_key(MemtableCursor *self) noexcept nogil:
+    if self.index > 0:
+        _settle(self, self.node, self.index - 1)
+    else:
+        self.base.valid = False
+        if self.node.before == NULL or self.node.before.count == 0:
+            return
+        _settle(self, self.node.before, self.node.before.count - 1)
+    _prefetch_backward(self)
+    _to_oldest(self)
+
+
+cdef inline int _memtable_seek(Cursor *cursor, Slice key, uint64_t tag, Fault *fault) noexcept nogil:
+    cdef MemtableCursor *self = <MemtableCursor *>cursor
+    cdef Place place
+    cdef const Entry *entry
+    lsm_read_lock(&self.memtable.lock)
+    place = skiplist_find(&self.memtable.list, key)
+    if _settle(self, place.node, place.index) and place.found:
+        entry = self.newest
+        while entry != NULL and entry.tag > tag:
+            entry = entry.older
+        if entry != NULL:
+            _stand(self, entry)
+        else:
+            _next_key(self)
+    lsm_read_unlock(&self.memtable.lock)
+    return 0
+
+
+cdef inline int _memtable_seek_before(Cursor *cursor, Slice key, uint64_t tag, Fault *fault) noexcept nogil:
+    cdef MemtableCursor *self = <MemtableCursor *>cursor
+    cdef Place place
+    cdef const Entry *entry
+    lsm_read_lock(&self.memtable.lock)
+    place = skiplist_find(&self.memtable.list, key)
+    if place.found and place.node.entry[place.index].tag > tag:
+        _settle(self, place.node, place.index)
+        entry = self.newest
+        while entry.older != NULL and entry.older.tag > tag:
+            entry = entry.older
+        _stand(self, entry)
+    else:
+        place = skiplist_before(&self.memtable.list, key)
+        if _settle(self, place.node, place.index):
+            _to_oldest(self)
+    lsm_read_unlock(&self.memtable.lock)
+    return 0
+
+
+cdef inline int _memtable_first(Cursor *cursor, Fault *fault) noexcept nogil:
+    cdef MemtableCursor *self = <MemtableCursor *>cursor
+    lsm_read_lock(&self.memtable.lock)
+    _settle(self, self.memtable.list.head, 0)
+    lsm_read_unlock(&self.memtable.lock)
+    return 0
+
+
+cdef inline int _memtable_last(Cursor *cursor, Fault *fault) noexcept nogil:
+    cdef MemtableCursor *self = <MemtableCursor *>cursor
+    cdef Node *node
+    cdef int level
+    lsm_read_lock(&self.memtable.lock)
+    node = self.memtable.list.head
+    level = <int>self.memtable.list.height - 1
+    while level >= 0:
+        while node.tower[level].next != NULL:
+            node = node.tower[level].next
+        level -= 1
+    self.base.valid = False
+    if node.count > 0 and _settle(self, node, node.count - 1):
+        _to_oldest(self)
+    lsm_read_unlock(&self.memtable.lock)
+    return 0
+
+
+cdef inline int _memtable_next(Cursor *cursor, Fault *fault) noexcept nogil:
+    cdef MemtableCursor *self = <MemtableCursor *>cursor
+    if self.entry.older != NULL:                # the versions of a key can be walked without the lock
+        return _stand(self, self.entry.older)
+    lsm_read_lock(&self.memtable.lock)
+    _find_again(self)
+    _next_key(self)
+    lsm_read_unlock(&self.memtable.lock)
+    return 0
+
+
+cdef inline int _memtable_prev(Cursor *cursor, Fault *fault) noexcept nogil:
+    cdef MemtableCursor *self = <MemtableCursor *>cursor
+    cdef const Entry *entry
+    lsm_read_lock(&self.memtable.lock)
+    _find_again(self)
+    if self.entry == self.newest:
+        _previous_key(self)
+    else:
+        entry = self.newest
+        while entry.older != self.entry:
+            entry = entry.older
+        _stand(self, entry)
+    lsm_read_unlock(&self.memtable.lock)
+    return 0
+
+
+cdef inline void _memtable_close(Cursor *cursor) noexcept nogil:
+    free(cursor)
+
+
+cdef inline Cursor *memtable_cursor(Memtable *memtable) noexcept nogil:
+    """A cursor over the memtable, which must outlive it; NULL when there is no memory."""
+    cdef MemtableCursor *self = <MemtableCursor *>malloc(sizeof(MemtableCursor))
+    if self == NULL:
+        return NULL
+    memset(self, 0, sizeof(MemtableCursor))
+    self.memtable = memtable
+    self.base.source = memtable
+    self.base.seek = _memtable_seek
+    self.base.seek_before = _memtable_seek_before
+    self.base.first = _memtable_first
+    self.base.last = _memtable_last
+    self.base.next = _memtable_next
+    self.base.prev = _memtable_prev
+    self.base.close = _memtable_close
+    return &self.base
