@@ -1,0 +1,395 @@
+"""The tree shaker: back-pressure, errors, flushes amid a merge, merges given up, policies that fail.
+
+Where the order of things matters there is no thread (`background=False`), or it is held where the test wants it.
+"""
+import errno
+import gc
+import threading
+import time
+import warnings
+import weakref
+
+import pytest
+from crash_engine import open_files, open_on
+
+import lsm
+from lsm import _core
+from lsm.errors import ClosedError, PolicyError, ReadOnlyError, StorageError
+from lsm.tree import flush as flushing
+from lsm.tree import shaker as shaking
+from lsm.tree.compact import carry_out
+from lsm.tree.compaction import NOTHING, Leveled, Merge, merge_everything
+from lsm.tree.shaker import SLOWEST, Stopping
+from lsm.tree.tree import SEALED_MAX
+
+SMALL = {"memtable_bytes": 8 << 10, "table_bytes": 4 << 10, "block_bytes": 256, "compression": "none"}
+
+
+class Never:
+    """Compacts nothing until it is allowed to."""
+
+    def __init__(self):
+        self.allowed = False
+
+    def choose(self, version, options):
+        return merge_everything(version) if self.allowed and version.table_count(0) else NOTHING
+
+
+def until(condition):
+    """Wait for something that another thread is about to do."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.001)
+
+
+def several_tables(db, count, rows=20):
+    for number in range(count):
+        db.write_many((b"%03d" % row, b"%d:" % number + b"v" * 50) for row in range(rows))
+        db.flush()
+
+
+class Held:
+    """Holds the shaker in front of each flush until `go`; `came` when it is there."""
+
+    def __init__(self, monkeypatch):
+        self.came, self.go = threading.Event(), threading.Event()
+        monkeypatch.setattr(shaking, "flush_oldest", self)
+
+    def __call__(self, tree):
+        self.came.set()
+        assert self.go.wait(60)
+        flushing.flush_oldest(tree)
+
+
+class Aside(threading.Thread):
+    """Something done in another thread; `result()` waits for it and raises what it raised."""
+
+    def __init__(self, work):
+        super().__init__(daemon=True)
+        self.work, self.error = work, None
+        self.start()
+
+    def run(self):
+        try:
+            self.work()
+        except BaseException as error:
+            self.error = error
+
+    def result(self):
+        self.join(60)
+        assert not self.is_alive()
+        if self.error is not None:
+            raise self.error
+
+
+# ------------------------------------------------------------------ back-pressure
+
+
+def test_writers_are_slowed_more_and_more_before_they_are_stopped(monkeypatch):
+    rates = []
+
+    class Recorded(lsm.DB):
+        def _slow(self, rate):
+            rates.append(rate)
+            super()._slow(0)            # no sleeping in a test
+
+    policy = Never()
+    db = Recorded("/simulated", _directory=_core.SimulatedDirectory(), _background=False, compaction=policy,
+                  slowdown_tables=3, stop_tables=8)
+    db._shaker.pace.rate = 64e6
+    for tables in range(1, 9):
+        assert db._shaker.may_rotate() is True
+        db.put(b"k%d" % tables, b"v")
+        db.flush()
+        assert len(db._tree.version.levels[0]) == tables
+        assert (rates[-1] == 0) is (tables < 3)
+    slowed = rates[2:]
+    assert slowed == sorted(slowed, reverse=True) and slowed[0] == 64e6 and slowed[-1] == SLOWEST
+    assert db._shaker.may_rotate() is False
+    policy.allowed = True
+    db._shaker.shake()
+    assert db._shaker.may_rotate() is True and rates[-1] == 0
+    db.close()
+
+
+def test_a_slowed_writer_is_slow_and_a_freed_one_is_not():
+    db = open_on(_core.SimulatedDirectory(), {})
+    db._slow(1e6)
+    assert db._gate & _core.GATE_SLOW_FLAG
+    for _ in range(5):
+        db.put(b"k", b"v" * 10_000)
+    assert 0.02 < db.stats().slowed_seconds
+    db._slow(0)
+    assert not db._gate & _core.GATE_SLOW_FLAG
+    db.close()
+
+
+def test_writers_wait_while_sealed_max_memtables_wait_to_be_flushed(path, monkeypatch):
+    held = Held(monkeypatch)
+    rows = [(b"%05d" % number, b"v" * 200) for number in range(1000)]
+    with lsm.open(path, **SMALL) as db:
+        writer = Aside(lambda: [db.put(key, value) for key, value in rows])
+        assert held.came.wait(60)
+        until(lambda: len(db._tree.sealed) == SEALED_MAX)
+        reached = None
+        while reached != (reached := db._sequence):
+            time.sleep(0.2)                     # it comes to rest
+        assert writer.is_alive() and 0 < reached < len(rows) and len(db._tree.sealed) == SEALED_MAX
+        assert db[b"00000"] == b"v" * 200, "reading goes on"
+        held.go.set()
+        writer.result()
+        assert list(db.scan()) == rows
+        stats = db.stats()
+        assert stats.stalls >= 1 and 0 < stats.longest_stall_seconds <= stats.stall_seconds
+
+
+def test_writers_wait_at_stop_tables_until_a_compaction_has_made_room(path):
+    policy = Never()
+    with lsm.open(path, **{**SMALL, "compaction": policy}, slowdown_tables=2, stop_tables=3) as db:
+        several_tables(db, 3)
+        writer = Aside(lambda: [db.put(b"%05d" % n, b"v" * 200) for n in range(300)])
+        until(lambda: db._tree.memtable.bytes >= SMALL["memtable_bytes"])
+        assert writer.is_alive() and len(db._tree.version.levels[0]) >= 3
+        policy.allowed = True
+        db._shaker.tell()
+        writer.result()
+        assert sum(1 for _ in db.scan()) == 320 and db.stats().stalls >= 1
+
+
+# ------------------------------------------------------------------ errors
+
+
+def test_lack_of_room_is_told_tried_again_and_forgotten(monkeypatch):
+    monkeypatch.setattr(shaking, "RETRY_SECONDS", 0.005)
+    directory = _core.SimulatedDirectory()
+    db = open_on(directory, {}, background=True)
+    db.put(b"k", b"v")
+    directory.fail(errno.ENOSPC, kind="create", part=".table", sticky=True)
+    for _ in range(2):
+        with pytest.raises(StorageError) as raised:
+            db.flush()
+        assert raised.value.errno == errno.ENOSPC
+    assert isinstance(db._shaker.error, StorageError) and db._failure is None
+    db.put(b"l", b"still taken")
+    directory.heal()
+    until(lambda: not db._tree.sealed)
+    until(lambda: db._shaker.error is None)
+    db.flush()
+    assert dict(db.items()) == {b"k": b"v", b"l": b"still taken"} and db.stats().memtables == 1
+    db.close()
+    assert not [name for name in directory.files() if name.endswith(".log")]
+
+
+@pytest.mark.parametrize("kind", ["append", "sync"])
+def test_any_other_error_makes_the_store_read_only_with_the_cause(kind):
+    directory = _core.SimulatedDirectory()
+    db = open_on(directory, {}, background=True)
+    db.put(b"k", b"v", sync=True)
+    directory.fail(errno.EIO, kind=kind, part=".table")
+    with pytest.raises((StorageError, ReadOnlyError)):
+        db.flush()
+    db._shaker.thread.join(60)
+    assert not db._shaker.thread.is_alive(), "there is nothing left to do for it"
+    for write in (lambda: db.put(b"l", b"w"), lambda: db.delete(b"k"), db.flush, db.compact):
+        with pytest.raises(ReadOnlyError) as refused:
+            write()
+        assert refused.value.__cause__.errno == errno.EIO
+    assert db[b"k"] == b"v" and list(db) == [b"k"]
+    db.close()
+    assert dict(open_files(directory.files(), {}).items()) == {b"k": b"v"}
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_policy_that_raises_makes_the_store_read_only_and_harms_nothing(background):
+    class Broken:
+        def choose(self, version, options):
+            if version.table_count():
+                raise RuntimeError("no idea")
+            return NOTHING
+
+    directory = _core.SimulatedDirectory()
+    db = open_on(directory, {"compaction": Broken()}, background=background)
+    db.put(b"k", b"v")
+    try:
+        db.flush()
+    except (RuntimeError, ReadOnlyError):
+        pass
+    until(lambda: db._failure is not None)
+    with pytest.raises(ReadOnlyError, match="no idea") as refused:
+        db.put(b"l", b"w")
+    assert isinstance(refused.value.__cause__, RuntimeError)
+    assert dict(db.items()) == {b"k": b"v"}
+    db.close()
+    assert dict(open_files(directory.files(), {"compaction": "leveled"}).items()) == {b"k": b"v"}
+
+
+@pytest.mark.parametrize("choice", [
+    Merge((99,), 1), Merge((), 1), Merge((1, 2), 17), "merge all of it", None], ids=str)
+def test_a_policy_that_chooses_badly_is_refused_and_harms_nothing(choice):
+    class Bad:
+        def choose(self, version, options):
+            return choice if version.table_count() else NOTHING
+
+    directory = _core.SimulatedDirectory()
+    db = open_on(directory, {"compaction": Bad()})
+    db.put(b"k", b"v")
+    with pytest.raises(PolicyError):
+        db.flush()
+    assert isinstance(db._failure, PolicyError) and dict(db.items()) == {b"k": b"v"}
+    assert db._tree.version.table_count() == 1 and db.verify()
+    db.close()
+    assert dict(open_files(directory.files(), {"compaction": "leveled"}).items()) == {b"k": b"v"}
+
+
+# ------------------------------------------------------------------ long merges
+
+
+def steps_of_a_merge(monkeypatch, between):
+    """A database of several tables, merged into one run in many steps; `between(db, n)` is called after step n."""
+    monkeypatch.setattr(flushing, "STEP_BYTES", 512)
+    db = open_on(_core.SimulatedDirectory(), {**SMALL, "compaction": Never()})
+    several_tables(db, 4)
+    steps = []
+
+    def pause():
+        steps.append(len(steps))
+        between(db, len(steps))
+        db._shaker._pause()
+
+    return db, pause, steps
+
+
+def test_memtables_that_fill_up_during_a_merge_are_flushed_between_its_steps(monkeypatch):
+    def between(db, step):
+        if step % 3 == 0:
+            db.put(b"%03d" % (step % 20), b"newer %d" % step)
+            db.put(b"new %d" % step, b"")
+            expected[b"%03d" % (step % 20)], expected[b"new %d" % step] = b"newer %d" % step, b""
+            db._seal()
+            assert len(db._tree.sealed) == 1
+
+    db, pause, steps = steps_of_a_merge(monkeypatch, between)
+    expected = dict(db.items())
+    carry_out(db._tree, merge_everything(db._tree.version), pause)
+    assert len(steps) > 6 and not db._tree.sealed
+    assert len(db._tree.version.levels[0]) == len(steps) // 3, "each is a table of its own, above the merge's output"
+    assert dict(db.items()) == expected and db.verify()
+    db.compact()
+    assert dict(db.items()) == expected
+    db.close()
+
+
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_a_merge_given_up_at_any_step_loses_nothing_and_leaves_nothing(monkeypatch, step):
+    def between(db, now):
+        if now == step:
+            db._shaker.stopping = True
+
+    db, pause, steps = steps_of_a_merge(monkeypatch, between)
+    expected, version, files = dict(db.items()), db._tree.version, set(db._tree.directory.list())
+    with pytest.raises(Stopping):
+        carry_out(db._tree, merge_everything(version), pause)
+    assert len(steps) == step
+    assert db._tree.version == version and set(db._tree.directory.list()) == files
+    assert dict(db.items()) == expected and db.verify()
+    directory = db._tree.directory
+    db.close()
+    assert dict(open_files(directory.files(), {"compaction": "leveled"}).items()) == expected
+
+
+def test_a_snapshot_taken_before_a_merge_reads_on_through_it(monkeypatch):
+    seen = []
+    db, pause, _ = steps_of_a_merge(monkeypatch, lambda db, step: seen.append(dict(then.scan()) == before))
+    before = dict(db.items())
+    then, rows = db.snapshot(), db.scan()
+    first = next(rows)
+    carry_out(db._tree, merge_everything(db._tree.version), pause)
+    db.clear()
+    db.compact()
+    assert all(seen) and dict(then.scan()) == before and dict([first, *rows]) == before
+    then.close()
+    db.close()
+
+
+def test_closing_gives_a_long_merge_up(path, monkeypatch):
+    """The thread is amid a merge of many steps when close() comes; nothing is lost, and close does not wait for its end."""
+    came, go = threading.Event(), threading.Event()
+    genuine = shaking.Shaker._pause
+
+    def pause(self):
+        came.set()
+        assert go.wait(60)
+        genuine(self)
+
+    monkeypatch.setattr(shaking.Shaker, "_pause", pause)
+    monkeypatch.setattr(flushing, "STEP_BYTES", 512)
+    db = lsm.open(path, **{**SMALL, "compaction": Never()})
+    several_tables(db, 4)
+    expected = dict(db.items())
+    compacting = Aside(db.compact)
+    assert came.wait(60)
+    closing = Aside(db.close)
+    until(lambda: db._shaker.stopping)
+    go.set()
+    closing.result()
+    with pytest.raises(ClosedError):
+        compacting.result()
+    assert db._shaker.tree.counters.compactions == 0
+    with lsm.open(path, compaction="leveled") as db:
+        assert dict(db.items()) == expected and db.verify()
+
+
+# ------------------------------------------------------------------ waiting, ending
+
+
+def test_who_waits_for_a_flush_learns_that_the_database_was_closed(path, monkeypatch):
+    held = Held(monkeypatch)
+    db = lsm.open(path)
+    db[b"k"] = b"v"
+    flusher = Aside(db.flush)
+    assert held.came.wait(60)
+    closing = Aside(db.close)
+    with pytest.raises(ClosedError):
+        flusher.result()
+    held.go.set()
+    closing.result()
+    with lsm.open(path) as db:
+        assert dict(db.items()) == {b"k": b"v"}
+
+
+def test_all_who_ask_for_a_compaction_get_one(path):
+    with lsm.open(path, **{**SMALL, "compaction": Never()}) as db:
+        several_tables(db, 3)
+        for asked in [Aside(db.compact) for _ in range(5)]:
+            asked.result()
+        assert db._tree.version.table_count(0) == 0 and db._shaker.compactions_done == 5
+        assert len(db) == 20
+
+
+def test_a_compaction_of_what_is_settled_rewrites_nothing():
+    db = open_on(_core.SimulatedDirectory(), {**SMALL, "compaction": Leveled()})
+    several_tables(db, 2)
+    db.compact()
+    version, done = db._tree.version, db.stats().bytes_compacted_out
+    db.compact()
+    assert db._tree.version == version and db.stats().bytes_compacted_out == done
+    db.delete(b"000")
+    db.compact()
+    assert db.stats().tables >= 1 and sum(table.tombstones for table in db._tree.version.tables()) == 0
+    db.close()
+
+
+def test_a_forgotten_database_is_collected_its_thread_ends_and_its_lock_is_free(path):
+    db = lsm.open(path)
+    db[b"k"] = b"v"
+    db.flush()                                  # the thread has work behind it, and waits for more
+    gone, thread = weakref.ref(db), db._shaker.thread
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)        # recorded, it would hold the database
+        del db
+        until(lambda: gc.collect() is not None and gone() is None)
+    thread.join(60)
+    assert not thread.is_alive()
+    with lsm.open(path) as again:
+        assert dict(again.items()) == {b"k": b"v"}
