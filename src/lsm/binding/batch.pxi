@@ -10,6 +10,7 @@ cdef class WriteBatch:
     cdef uint32_t count
     cdef size_t memory
     cdef bint sync
+    cdef bint busy                      # being written: it must hold still
 
     def __cinit__(self, Writer store not None):
         self.store = store
@@ -24,6 +25,13 @@ cdef class WriteBatch:
 
     def __bool__(self):
         return True
+
+    cdef int enter(self) except -1:
+        if self.store.gate & GATE_SHUT:
+            self.store._refuse()
+        if self.busy:
+            raise BusyError("another thread is writing this batch: give each thread its own")
+        return 0
 
     cdef int add(self, int kind, Slice key, Slice value) except -1:
         cdef size_t size = entry_payload(kind, key.size, value.size)
@@ -41,12 +49,12 @@ cdef class WriteBatch:
         """Set `key` to `value` when the batch is written."""
         cdef Borrowed k
         cdef Borrowed v
-        if self.store.gate & GATE_SHUT:
-            self.store._refuse()
+        self.enter()
         borrow_key(key, &k)
         try:
             borrow_value(value, &v)
             try:
+                self.enter()                # borrowing may have run code of the user's
                 self.add(KIND_PUT, k.slice, v.slice)
             finally:
                 give_back(&v)
@@ -56,10 +64,10 @@ cdef class WriteBatch:
     def delete(self, key):
         """Remove `key` when the batch is written; that it is not there is no error."""
         cdef Borrowed k
-        if self.store.gate & GATE_SHUT:
-            self.store._refuse()
+        self.enter()
         borrow_key(key, &k)
         try:
+            self.enter()
             self.add(KIND_DELETE, k.slice, slice_of(NULL, 0))
         finally:
             give_back(&k)
@@ -72,13 +80,20 @@ cdef class WriteBatch:
 
     def clear(self):
         """Forget what was gathered."""
+        if self.busy:
+            raise BusyError("another thread is writing this batch: give each thread its own")
         self.payload.size = 0
         self.count = 0
         self.memory = 0
 
     def write(self):
         """Write what was gathered, in one step, and begin anew. Raises as `put` does; then nothing was written."""
-        self.store.write_payload(self.payload.data, self.payload.size, self.count, self.memory, self.sync)
+        self.enter()
+        self.busy = True
+        try:
+            self.store.write_payload(self.payload.data, self.payload.size, self.count, self.memory, self.sync)
+        finally:
+            self.busy = False
         self.clear()
 
     def __enter__(self):

@@ -11,6 +11,11 @@ cdef enum:
     BATCH_CHUNK = 1048576       # bytes after which write_many begins a new batch
 
 
+cdef bint _final(const Fault *fault) noexcept nogil:
+    """Is nothing to be written after this any more?"""
+    return fault.kind == FAULT_SYSTEM and fault.error != ENOSPC and fault.error != EDQUOT and fault.error != ENOMEM
+
+
 cdef class Writer(GroupSync):
     cdef Memtable memtable
     cdef uint64_t memtable_budget
@@ -29,13 +34,16 @@ cdef class Writer(GroupSync):
                 continue                            # closed while we waited for the lock: the gate says so
             if memtable_bytes(self.memtable.table) < self.memtable_budget:
                 return 0
+            self.holder = PyThread_get_thread_ident()
             try:
                 room = self._may_rotate()
                 if room:
                     self._uninterrupted(self._rotate)
             except BaseException:
+                self.holder = 0
                 self.unlock_writes()
                 raise
+            self.holder = 0
             if room:
                 return 0
             self.unlock_writes()
@@ -55,6 +63,8 @@ cdef class Writer(GroupSync):
         else:
             with nogil:
                 status = self.write_entry_locked(kind, key, value, &sequence, &fault)
+        if status != 0 and _final(&fault):
+            self.gate |= GATE_FAILED                # before anybody else may write
         self.unlock_writes()
         if status != 0:
             self.raise_write(&fault, log.directory.path)
@@ -92,6 +102,8 @@ cdef class Writer(GroupSync):
         else:
             with nogil:
                 status = self.write_payload_locked(payload, size, count, memory, &sequence, &fault)
+        if status != 0 and _final(&fault):
+            self.gate |= GATE_FAILED                # before anybody else may write
         self.unlock_writes()
         if status != 0:
             self.raise_write(&fault, log.directory.path)
@@ -106,6 +118,7 @@ cdef class Writer(GroupSync):
         cdef Input left = input_of(payload, size)
         cdef c_memtable *table = self.memtable.table
         cdef uint64_t bytes_ = 0
+        entry.kind = KIND_PUT
         cdef uint32_t i
         if memtable_ensure(table, count, memory) != 0:
             return fault_memory(fault)
@@ -113,7 +126,8 @@ cdef class Writer(GroupSync):
         if self.log.append(payload, &header, fault) != 0:
             return -1
         for i in range(count):
-            entry_decode(&left, &entry)             # we encoded it: it cannot fail
+            if entry_decode(&left, &entry) != 0:
+                break                               # cannot be: the batch encoded it, and holds still
             memtable_add(table, entry.key, tag_of(header.sequence + i, entry.kind), entry.value)
             bytes_ += entry.key.size + entry.value.size
         self.publish(&header, bytes_)
@@ -141,7 +155,7 @@ cdef class Writer(GroupSync):
         try:
             raise_fault(fault, path)
         except BaseException as error:
-            if fault.kind == FAULT_SYSTEM and fault.error != ENOSPC and fault.error != EDQUOT:
+            if _final(fault):
                 self.fail(error)
             raise
         return 0
@@ -223,10 +237,12 @@ cdef class Writer(GroupSync):
         if self.gate & ~GATE_SLOW:
             self._refuse()
         self.lock_writes()
+        self.holder = PyThread_get_thread_ident()
         try:
             if self.gate & ~GATE_SLOW:
                 self._refuse()
             if self.memtable.table.entries > 0:
                 self._uninterrupted(self._rotate)
         finally:
+            self.holder = 0
             self.unlock_writes()

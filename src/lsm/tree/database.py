@@ -50,7 +50,8 @@ class DB(_core.Store, Engine):
                  **keywords: Any) -> None:
         _check_arguments(lock_timeout, block_cache, options, keywords)      # before anything is touched
         self._process = os.getpid()
-        self._close_lock = threading.Lock()
+        self._close_lock = threading.RLock()
+        self._finished = False
         self.path = os.fsdecode(path)
         self.read_only = read_only
         directory = _directory or _directory_at(path, create and not read_only, read_only)
@@ -202,7 +203,7 @@ class DB(_core.Store, Engine):
     def verify(self) -> Report:
         """Read and check every byte of every file. Answers a Report; it is true when nothing is damaged."""
         self._check_open()
-        return inspect.verify(self._tree, self)
+        return inspect.verify(self._tree, self.read_only)
 
     def stats(self) -> Stats:
         """What the database holds and what it has done since it was opened. Cost: independent of the data."""
@@ -229,22 +230,31 @@ class DB(_core.Store, Engine):
         if self._gate & _core.GATE_FORKED_FLAG:
             self._drop_view()
             return
+        self._check_entry()
         with self._close_lock:
-            if self._gate & _core.GATE_CLOSED_FLAG:
-                return
-            self._close_gate()
-            _alive.discard(self)
-            try:
-                if not self.read_only:
-                    self._shaker.stop()
-                    self._uninterrupted(self._settle)
-            except Exception as error:
-                logger.warning("%s: not everything could be flushed at close, the log keeps it: %s", self.path, str(error))
-            finally:
-                self._end_readers()
-                self._drop_view()
+            if not self._finished:
+                self._finished = True
+                self._uninterrupted(self._finish)
+
+    def _finish(self) -> None:
+        """End everything, the lock last. A shaker that does not end keeps it: it may still be writing."""
+        self._close_gate()
+        _alive.discard(self)
+        ended = True
+        try:
+            ended = self.read_only or self._shaker.stop()
+            if ended and not self.read_only:
+                self._settle()
+        except Exception as error:
+            logger.warning("%s: not everything could be flushed at close, the log keeps it: %s", self.path, str(error))
+        finally:
+            self._end_readers()
+            self._drop_view()
+            if ended:
                 self._tree.let_go()
                 self._tree.directory.close()
+            else:
+                logger.error("%s: the background thread does not end; the lock is kept until the process does", self.path)
 
     def _settle(self) -> None:
         """With nobody else at work: flush all there is, and leave no log."""
