@@ -9,8 +9,12 @@ import pytest
 import lsm
 from crash import states
 from crash_engine import abandon, open_files, open_on
+from log_reference import entry, log, record, replayed
 from lsm import _core
-from lsm.errors import ReadOnlyError, StorageError
+from lsm.errors import CorruptionError, ReadOnlyError, StorageError
+from lsm.tree.compact import carry_out
+from lsm.tree.compaction import merge_everything
+from lsm.tree.flush import flush_oldest
 
 
 @pytest.mark.parametrize("after", range(6))
@@ -88,4 +92,24 @@ def test_who_waits_for_a_flush_that_fails_is_told_why():
     with pytest.raises(ReadOnlyError):
         db.flush()
     directory.heal()
+
+
+def test_a_record_without_entries_at_the_head_of_a_log_is_damage():
+    """It was taken for the tear of a crash, and every write behind it was dropped in silence."""
+    data = log(record(1, entry(b"a", b"1"), count=0), record(1, entry(b"a", b"1")))
+    with pytest.raises(CorruptionError, match="in sequence"):
+        replayed(data)
+
+
+def test_a_merge_that_has_read_everything_is_not_given_up_at_close():
+    """Short lives never got a compaction done: each was given up when it only had to be installed."""
+    directory = _core.SimulatedDirectory()
+    db = open_on(directory)
+    for number in range(3):
+        db.put(b"k", b"%d" % number)
+        db._seal()
+        flush_oldest(db._tree)
+    db._shaker.stopping = True
+    carry_out(db._tree, merge_everything(db._tree.version), db._shaker._pause)
+    assert db.stats().tables == 1
     db.close()

@@ -28,7 +28,10 @@ from lsm.core.memtable cimport (
     memtable_new,
 )
 from lsm.core.memtable_cursor cimport memtable_cursor
-from lsm.core.merge cimport Merge, merge_add, merge_close, merge_first, merge_init, merge_step, merge_top
+from lsm.core.merge cimport (
+    Merge, merge_add, merge_close, merge_first, merge_init, merge_last, merge_seek, merge_seek_before, merge_step,
+    merge_top,
+)
 from lsm.core.record cimport (
     BATCH_BYTES_MAX, RECORD_HEADER_BYTES, RecordEntry, RecordHeader, entry_decode, entry_encode, entry_payload,
     record_bytes, record_open, record_seal,
@@ -76,12 +79,12 @@ include "binding/cache.pxi"
 include "binding/entry_cursor.pxi"
 include "binding/table.pxi"
 include "binding/table_writer.pxi"
-include "binding/parts.pxi"
 include "binding/bytes.pxi"
 include "binding/memtable.pxi"
 include "binding/log.pxi"
 include "binding/view.pxi"
 include "binding/merge.pxi"
+include "binding/parts.pxi"
 include "binding/gate.pxi"
 include "binding/sync.pxi"
 

@@ -1,4 +1,5 @@
-# Doors to single parts of the core, for their tests: hash and filter, one data block. The engine does not use them.
+# Doors to single parts of the core, for their tests: hash and filter, one data block, what a View shows. The engine does not
+# use them.
 from lsm.core.block cimport BlockEntry, BlockView, block_get, block_view
 from lsm.core.block_builder cimport (BlockBuilder, block_builder_add, block_builder_finish, block_builder_free,
                                      block_builder_init)
@@ -84,3 +85,110 @@ def _block_cursor(bytes contents not None):
     if block_cursor_open(block, slice_of_bytes(contents), b"block", 0, &fault) != 0:
         raise_fault(&fault, "")
     return cursor
+
+
+@cython.final
+@cython.no_gc_clear         # __dealloc__ needs the view
+cdef class _MergeWalk:
+    """The merge of all sources of a View: raw entries, one direction from each start on."""
+    cdef View view
+    cdef Merge merge
+
+    def __init__(self, View view not None):
+        self.view = view
+        if view.cursors(&self.merge) != 0:
+            raise MemoryError
+
+    def __dealloc__(self):
+        merge_close(&self.merge)
+
+    cdef entry(self, int answer, Fault *fault):
+        cdef c_cursor *top = merge_top(&self.merge)
+        if answer != 0:
+            raise_fault(fault, self.view.directory.path)
+        if top == NULL:
+            return None
+        return bytes_of_slice(top.key), tag_sequence(top.tag), tag_kind(top.tag), bytes_of_slice(top.value)
+
+    def first(self):
+        cdef Fault fault
+        return self.entry(merge_first(&self.merge, &fault), &fault)
+
+    def last(self):
+        cdef Fault fault
+        return self.entry(merge_last(&self.merge, &fault), &fault)
+
+    def seek(self, bytes key not None, sequence=None):
+        cdef Fault fault
+        cdef uint64_t tag = seek_tag(sequence_of(sequence))
+        return self.entry(merge_seek(&self.merge, slice_of_bytes(key), tag, &fault), &fault)
+
+    def seek_before(self, bytes key not None, sequence=None):
+        cdef Fault fault
+        cdef uint64_t tag = seek_tag(sequence_of(sequence))
+        return self.entry(merge_seek_before(&self.merge, slice_of_bytes(key), tag, &fault), &fault)
+
+    def step(self):
+        cdef Fault fault
+        return self.entry(merge_step(&self.merge, &fault) if merge_top(&self.merge) != NULL else 0, &fault)
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class _VisibleWalk:
+    """The rows of a View at one moment, within [lower, upper): (key, value) or None."""
+    cdef View view
+    cdef Visible rows
+
+    def __init__(self, View view not None, sequence=None, bytes lower=None, bytes upper=None):
+        self.view = view
+        visible_init(&self.rows, sequence_of(sequence))
+        if view.cursors(&self.rows.merge) != 0:
+            raise MemoryError
+        if lower is not None:
+            self.rows.has_lower = True
+            buffer_set(&self.rows.lower, slice_of_bytes(lower))
+        if upper is not None:
+            self.rows.has_upper = True
+            buffer_set(&self.rows.upper, slice_of_bytes(upper))
+
+    def __dealloc__(self):
+        visible_close(&self.rows)
+
+    cdef row(self, int answer, Fault *fault):
+        if answer != 0:
+            raise_fault(fault, self.view.directory.path)
+        return (bytes_of_slice(self.rows.key), bytes_of_slice(self.rows.value)) if self.rows.valid else None
+
+    def first(self):
+        cdef Fault fault
+        return self.row(visible_first(&self.rows, &fault), &fault)
+
+    def last(self):
+        cdef Fault fault
+        return self.row(visible_last(&self.rows, &fault), &fault)
+
+    def seek(self, bytes key not None):
+        cdef Fault fault
+        return self.row(visible_seek(&self.rows, slice_of_bytes(key), &fault), &fault)
+
+    def seek_before(self, bytes key not None):
+        cdef Fault fault
+        return self.row(visible_seek_before(&self.rows, slice_of_bytes(key), &fault), &fault)
+
+    def next(self):
+        cdef Fault fault
+        return self.row(visible_next(&self.rows, &fault) if self.rows.valid else 0, &fault)
+
+    def prev(self):
+        cdef Fault fault
+        return self.row(visible_prev(&self.rows, &fault) if self.rows.valid else 0, &fault)
+
+
+def _view_get(View view not None, bytes key not None, sequence=None):
+    """The value of `key` at this moment, or None."""
+    cdef Lookup found
+    view.lookup(slice_of_bytes(key), sequence_of(sequence), &found)
+    value = bytes_of_slice(found.value) if found.kind == KIND_PUT else None
+    lookup_release(&found)
+    return value

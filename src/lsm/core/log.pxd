@@ -138,7 +138,7 @@ cdef inline int log_tail(LogReader *self, int *tail, Fault *fault_) noexcept nog
     3. Unharmed records behind a gap. Either a power loss kept later sectors and lost earlier ones: then a sector of
        the gap is still zero. Or the bytes of the gap are there and wrong: damage, for the checksum says so.
     4. No gap, but the sequence jumps: at the head of a log this is how the loss of the end of the log before it looks;
-       anywhere else it is damage.
+       anywhere else it is damage, and so is a whole record without entries.
     Whether what is missing had been synced, and is damage for that reason, recovery decides: `synced` holds the
     highest watermark of the whole log after this.
     """
@@ -153,7 +153,7 @@ cdef inline int log_tail(LogReader *self, int *tail, Fault *fault_) noexcept nog
     if first == self.size:
         return 0
     if first == start:
-        if start > LOG_HEADER_BYTES or header.sequence <= self.sequence:
+        if start > LOG_HEADER_BYTES or header.sequence <= self.sequence + 1:    # equal: it is without entries
             return fault_corrupt(fault_, self.name, start, b"records are not in sequence")
     elif not _log_hole(self, start, first):
         return fault_corrupt(fault_, self.name, start, b"a record is damaged: unharmed records follow it")
