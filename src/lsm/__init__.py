@@ -6,7 +6,9 @@
     ...     list(db.scan(prefix=b"kenya:"))
     [(b'kenya:capital', b'Nairobi')]
 
-`open` opens a database and answers a `DB`. `Options` says how it is laid out and run. All errors are `Error`s.
+`open` opens a database and answers a `DB`; that has `get`, `put`, `scan`, `cursor` and the rest. `Options` says how it
+is laid out and run. Everything the store has to say is an `Error`; wrong types are TypeErrors and values over the
+limits ValueErrors, as everywhere. In the examples `db` is a database that was just made.
 """
 from lsm._core import BlockCache, Cursor, Scan, Snapshot, WriteBatch
 from lsm.engine import Engine

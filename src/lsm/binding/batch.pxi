@@ -5,6 +5,21 @@ Threads: one at a time; different batches from different threads freely.
 """
 @cython.final
 cdef class WriteBatch:
+    """Writes gathered in memory, then written in one step: all of them or none, also across a crash. Made by
+    `DB.write_batch`. Up to 1 GiB (ValueError).
+
+    As a `with` block it is written at the end, or dropped when the block raises. Reading the database does not show
+    what is gathered. Of two writes of one key the later one counts. One thread at a time: BusyError.
+
+    >>> batch = db.write_batch(sync=True)
+    >>> batch[b"a"] = b"1"
+    >>> del batch[b"b"]                 # that it is not there is no error in a batch
+    >>> len(batch), b"a" in db
+    (2, False)
+    >>> batch.write()
+    >>> len(batch), db[b"a"]
+    (0, b'1')
+    """
     cdef Writer store
     cdef Buffer payload
     cdef uint32_t count
@@ -46,7 +61,7 @@ cdef class WriteBatch:
         return 0
 
     def put(self, key, value):
-        """Set `key` to `value` when the batch is written."""
+        """Set `key` to `value` when the batch is written. Both are copied now. TypeError and ValueError as `DB.put`."""
         cdef Borrowed k
         cdef Borrowed v
         self.enter()
@@ -87,7 +102,7 @@ cdef class WriteBatch:
         self.memory = 0
 
     def write(self):
-        """Write what was gathered, in one step, and begin anew. Raises as `put` does; then nothing was written."""
+        """Write what was gathered, in one step, and begin anew. Raises as `DB.put` does; what was gathered then stays."""
         self.enter()
         self.busy = True
         try:

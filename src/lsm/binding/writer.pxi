@@ -164,8 +164,16 @@ cdef class Writer(GroupSync):
         """Set `key` to `value`, both bytes or bytes-like.
 
         When it returns, the write survives the death of the process; with `sync=True` also the loss of power. Raises
-        ValueError over the limits (keys 65,535 bytes, values 128 MiB), StorageError when the disk refuses (nothing was
-        written), ReadOnlyError and ClosedError. Cost: an append to the log and an insertion in memory.
+        TypeError for str and the like, ValueError over the limits (keys 65,535 bytes, values 128 MiB), StorageError
+        when the disk refuses (when it is full, nothing was written; when the sync failed, whether the write is kept is
+        not known and no more are taken), ReadOnlyError, ClosedError. Cost: an append to the log and an insertion in
+        memory; with `sync=True` a share of one fdatasync. Waits when the background work cannot keep up.
+
+        >>> db.put(b"kenya:capital", b"Nairobi")
+        >>> db.put(b"kenya:currency", b"shilling", sync=True)
+        >>> db.put("kenya", b"")
+        Traceback (most recent call last):
+        TypeError: keys are bytes, not str: encode it, for example 'kenya'.encode()
         """
         cdef Borrowed k
         cdef Borrowed v
@@ -180,7 +188,11 @@ cdef class Writer(GroupSync):
             give_back(&k)
 
     def delete(self, key, *, bint sync=False):
-        """Remove `key`. That it was not there is no error. The promises and costs of `put`."""
+        """Remove `key`. That it was not there is no error. The promises, errors and costs of `put`: it writes a marker
+        that hides the key, and compaction removes both.
+
+        >>> db.delete(b"nowhere")
+        """
         cdef Borrowed k
         borrow_key(key, &k)
         try:
@@ -200,7 +212,12 @@ cdef class Writer(GroupSync):
     def write_many(self, pairs, *, bint sync=False):
         """Put every (key, value) of an iterable or mapping; answers how many.
 
-        Written in batches of about a megabyte, each of them all or nothing; with `sync=True` one sync at the end.
+        Written in batches of about a megabyte, each of them all or nothing, the whole is not; with `sync=True` one sync
+        at the end. When the iterable raises, what was written in full batches stays. Errors as `put`. Cost: less
+        than as many calls of `put`.
+
+        >>> db.write_many({b"a": b"1", b"b": b"2"})
+        2
         """
         cdef WriteBatch batch = WriteBatch(self)
         cdef uint64_t count = 0
@@ -218,7 +235,14 @@ cdef class Writer(GroupSync):
         return count
 
     def write_batch(self, *, bint sync=False):
-        """A WriteBatch for this database: as a `with` block, written at its end, dropped when the block raises."""
+        """A WriteBatch for this database: as a `with` block, written at its end, dropped when the block raises.
+
+        With `sync=True` it is durable once it is written. Raises ReadOnlyError, ClosedError.
+
+        >>> with db.write_batch() as batch:
+        ...     batch.put(b"a", b"1")
+        ...     batch.delete(b"b")
+        """
         cdef WriteBatch batch
         if self.gate & ~GATE_SLOW:
             self._refuse()
@@ -227,7 +251,10 @@ cdef class Writer(GroupSync):
         return batch
 
     def sync(self):
-        """Make every write so far survive the loss of power. Cost: one fdatasync, shared with others who wait."""
+        """Make every write so far survive the loss of power. Cost: one fdatasync, shared with others who wait.
+
+        Raises StorageError when the disk fails; then the database takes no more writes, and reads go on.
+        """
         if self.gate & ~GATE_SLOW:
             self._refuse()
         self.sync_to(lsm_load_acquire(&self.sequence))
