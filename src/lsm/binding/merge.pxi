@@ -115,12 +115,11 @@ cdef class TableMerge:
         cdef uint64_t read = 0
         cdef uint64_t tag
         cdef bint keep = False
-        cdef bint new_key = False
         cdef c_cursor *top = merge_top(&self.merge)
         while top != NULL and read < step_bytes:
             tag = top.tag
             read += top.key.size + top.value.size + 16
-            if retain_entry(&self.retain, top.key, &tag, &keep, &new_key) != 0:
+            if retain_entry(&self.retain, top.key, &tag, &keep) != 0:
                 return fault_memory(fault)
             if keep:
                 if not self.building and self.begin(name, number, fault) != 0:
