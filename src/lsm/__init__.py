@@ -32,12 +32,13 @@ from lsm.options import Options
 from lsm.registry import open
 from lsm.stats import LevelStats, Stats
 from lsm.tree.database import DB
+from lsm.tree.inspect import Report
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DB", "BlockCache", "BusyError", "ClosedError", "CorruptionError", "Cursor", "Engine", "Error", "ForkedError",
     "LevelStats", "LockedError", "NotADatabaseError", "OptionError", "OptionNameError", "Options", "PolicyError",
-    "ReadOnlyError", "Scan", "Snapshot", "Stats", "StorageError", "UnsupportedError", "VersionError", "WriteBatch",
+    "ReadOnlyError", "Report", "Scan", "Snapshot", "Stats", "StorageError", "UnsupportedError", "VersionError", "WriteBatch",
     "open",
 ]
