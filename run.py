@@ -16,6 +16,7 @@ and its own build directory (build/plain, ...: setup.py), so that their objects 
 
 This file is kept to syntax that a much older Python can read, so that the complaint about its age can be printed.
 """
+import ast
 import glob
 import os
 import shutil
@@ -81,17 +82,27 @@ def environment(flavour):
     return python
 
 
+def build_requirements():
+    """What pyproject.toml says a build needs; its reader, tomllib, is not in the oldest Python."""
+    with open(os.path.join(ROOT, "pyproject.toml")) as file:
+        line = next(line for line in file if line.startswith("requires = "))
+    return ast.literal_eval(line.partition("=")[2].strip())
+
+
 def install(flavour, extras):
     """Build this tree in the flavour and install it, with the extras, in the flavour's environment."""
     python = environment(flavour)
     # setuptools packs whatever an earlier build left there, a module deleted since included
     for old in glob.glob(os.path.join(ROOT, "build", flavour, "lib*", "lsm", "**", "*.py"), recursive=True):
         os.remove(old)
-    sys.stderr.write("run.py: building and installing (%s)\n" % flavour)
+    again = os.path.isdir(os.path.join(ROOT, "build", flavour))
+    sys.stderr.write("run.py: building and installing (%s)%s\n" % (flavour, "" if again else ", the first time a minute"))
     sys.stderr.flush()
-    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", ".[%s]" % extras]
-    if subprocess.call(command, cwd=ROOT, env=dict(os.environ, **FLAVOURS[flavour])) != 0:
-        give_up("the installation failed (the message is above; docs/building.md may help)")
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    # pip's own build environment is new each time, and with it Cython's .pxd: everything would be compiled again
+    for command in [pip + build_requirements(), pip + ["--no-build-isolation", ".[%s]" % extras]]:
+        if subprocess.call(command, cwd=ROOT, env=dict(os.environ, **FLAVOURS[flavour])) != 0:
+            give_up("the installation failed (the message is above; docs/building.md may help)")
     return python
 
 

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "src" / "lsm"
 LAYERS = [
     ["lsm.errors"],
     ["lsm._core", "lsm._pycore"],
-    ["lsm.options", "lsm.stats", "lsm.report", "lsm.storage", "lsm.engine"],
+    ["lsm.options", "lsm.stats", "lsm.engine"],
     ["lsm.tree", "lsm.tree.*"],
     ["lsm.engines", "lsm.engines.*"],
     ["lsm.registry"],

@@ -17,7 +17,8 @@ def test_python_blocks_run_in_their_order(tmp_path, monkeypatch):
         exec(compile(block, f"README.md, python block {number}", "exec"), namespace)
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/building.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md", *sorted(
+    f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))])
 def test_links_lead_to_files(page):
     for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / page).read_text()):
         assert ((ROOT / page).parent / link).exists(), f"{page} links to {link}"

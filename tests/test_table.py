@@ -189,7 +189,7 @@ def test_a_child_of_a_fork_removes_nothing_it_did_not_open(directory):
     table.obsolete = True
     child = os.fork()
     if child == 0:
-        _core._count_fork()
+        _core.forked()
         del table
         os._exit(0 if directory.list() == ["000001.table"] else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

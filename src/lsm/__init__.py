@@ -6,7 +6,9 @@
     ...     list(db.scan(prefix=b"kenya:"))
     [(b'kenya:capital', b'Nairobi')]
 
-`open` opens a database and answers a `DB`. `Options` says how it is laid out and run. All errors are `Error`s.
+`open` opens a database and answers a `DB`; that has `get`, `put`, `scan`, `cursor` and the rest. `Options` says how it
+is laid out and run. Everything the store has to say is an `Error`; wrong types are TypeErrors and values over the
+limits ValueErrors, as everywhere. In the examples `db` is a database that was just made.
 """
 from lsm._core import BlockCache, Cursor, Scan, Snapshot, WriteBatch
 from lsm.engine import Engine
@@ -30,12 +32,13 @@ from lsm.options import Options
 from lsm.registry import open
 from lsm.stats import LevelStats, Stats
 from lsm.tree.database import DB
+from lsm.tree.inspect import Report
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DB", "BlockCache", "BusyError", "ClosedError", "CorruptionError", "Cursor", "Engine", "Error", "ForkedError",
     "LevelStats", "LockedError", "NotADatabaseError", "OptionError", "OptionNameError", "Options", "PolicyError",
-    "ReadOnlyError", "Scan", "Snapshot", "Stats", "StorageError", "UnsupportedError", "VersionError", "WriteBatch",
+    "ReadOnlyError", "Report", "Scan", "Snapshot", "Stats", "StorageError", "UnsupportedError", "VersionError", "WriteBatch",
     "open",
 ]

@@ -4,10 +4,10 @@
 An included file sees what the files before it define; it names what it takes from core/ itself or here.
 """
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
+from cpython.buffer cimport PyObject_CheckBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.ref cimport PyObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
 from libc.errno cimport EDQUOT, ENOSPC
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
@@ -63,6 +63,10 @@ cdef extern from "pthread.h" nogil:
     int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
     int pthread_cond_broadcast(pthread_cond_t *condition)
     int pthread_cond_destroy(pthread_cond_t *condition)
+
+cdef extern from "Python.h":
+    bytes PyBytes_FromObject(object given)
+    unsigned long PyThread_get_thread_ident()
 
 cdef extern from "sched.h" nogil:
     int sched_yield()

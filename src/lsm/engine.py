@@ -14,7 +14,11 @@ from typing import Any
 from lsm.errors import ClosedError
 
 class Engine(MutableMapping[bytes, bytes]):
-    """The contract. `lsm.open` answers one; `lsm.DB` is the log-structured merge-tree."""
+    """The contract. `lsm.open` answers one; `lsm.DB` is the log-structured merge-tree.
+
+    >>> isinstance(db, lsm.Engine)
+    True
+    """
 
     __slots__ = ()
     __hash__ = object.__hash__          # a database is itself, whatever it holds
@@ -61,7 +65,7 @@ class Engine(MutableMapping[bytes, bytes]):
         return _Values(self)
 
     def clear(self) -> None:
-        """Delete every key, one by one."""
+        """Delete every key, one by one: not atomic, and as slow as a scan and as many deletes."""
         for key in self.scan(values=False):
             self.delete(key)
 

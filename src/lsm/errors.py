@@ -37,7 +37,7 @@ class Error(Exception):
 
 class ClosedError(Error, ValueError):
     """A database, snapshot, cursor, scan or batch was used after it, or its database, was closed. Open it
-    again."""
+    again, or make another one."""
 
     def __init__(self, message: str = "the database is closed: open it again with lsm.open") -> None:
         super().__init__(message)
@@ -80,7 +80,7 @@ class LockedError(Error, BlockingIOError):
 
 
 class CorruptionError(Error):
-    """Bytes on disk are not what was written; nothing was returned from them.
+    """Bytes on disk are not what was written; nothing is returned from them.
 
     Run `verify()` for the whole extent, then restore the database from a checkpoint or backup.
     `path` is the file, `offset` the byte where the damage was noticed, `detail` what is wrong there.
@@ -120,9 +120,10 @@ class StorageError(Error, OSError):
     """The operating system refused to store or read something: `errno`, `strerror` and `filename` are its
     own.
 
-    After a failed write the database is read-only: make room, or mend what `errno` names, then close and open
-    it again. Everything acknowledged before is kept. Made like an OSError: StorageError(errno, text,
-    filename).
+    Everything acknowledged before is kept, and reads go on. After lack of room (ENOSPC, EDQUOT) nothing of the
+    write is there, and writes succeed again once there is room. After any other failed write or sync the
+    database takes no more of them: mend what `errno` names, then close and open it again. Made like an
+    OSError: StorageError(errno, text, filename).
     """
 
 
@@ -221,5 +222,5 @@ class PolicyError(Error, ValueError):
 
 
 class BusyError(Error):
-    """Try again later, or elsewhere: background work cannot keep up with the writers, or two threads used one
-    cursor or scan at the same time (give each thread its own)."""
+    """Two users at once of what has one: two threads used one cursor, scan or batch at the same time (give each
+    thread its own), or a signal handler came in the middle of a write of its own thread (let it set a flag)."""

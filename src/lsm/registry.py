@@ -14,16 +14,18 @@ ENGINES: dict[str, type[DB]] = {"lsm": DB}
 def open(path: str | os.PathLike[str], *, engine: str = "lsm", **how: Any) -> DB:
     """Open the database in the directory `path`, and make it if there is none.
 
-    create          make the database when there is none (True)
+    engine          "lsm" is the only one there is
+    create          make the database, and the directory, when there is none (True)
     read_only       take no lock and write nothing; see what was there when it was opened (False)
     lock_timeout    seconds to wait for another process to close it (0.0)
     block_cache     an `lsm.BlockCache` to share between databases
-    options         an `lsm.Options`; or give its fields as keywords. They are stored with the database and hold at
-                    the next open, but for the keywords given there.
+    options         an `lsm.Options` in the place of what is stored; or give fields as keywords over what is stored.
+                    What is in force is stored with the database and holds at the next open; not when `read_only`.
 
-    Raises LockedError (path, holder), NotADatabaseError, CorruptionError (path, offset), VersionError,
-    UnsupportedError, OptionError, OptionNameError, StorageError (an OSError). Cost: reads the index and the filter of
-    each table, and the log of what had not been flushed.
+    Raises LockedError (path, pid), NotADatabaseError, CorruptionError (path, offset), VersionError, UnsupportedError,
+    OptionError, OptionNameError, StorageError (an OSError), TypeError, ValueError. Cost: reads the index and the
+    filter of each table, and the log of what had not been flushed, which is then flushed; after a clean close there
+    is none.
 
     >>> import tempfile, lsm
     >>> with lsm.open(tempfile.mkdtemp()) as db:

@@ -22,7 +22,11 @@ class LevelStats:
 
 @dataclass(frozen=True)
 class Stats:
-    """The whole database at one moment; counters run since it was opened."""
+    """The whole database at one moment, by `DB.stats()`; counters run since it was opened. Prints as a table.
+
+    Sizes are bytes, times seconds. The figures of the cache are those of the whole cache, also when databases share
+    it. Counters that threads raise at once may lose a count, so take them for what they are.
+    """
 
     levels: tuple[LevelStats, ...]
     memtables: int              # the one being written and those waiting to be flushed

@@ -5,11 +5,27 @@ Threads: one at a time; different batches from different threads freely.
 """
 @cython.final
 cdef class WriteBatch:
+    """Writes gathered in memory, then written in one step: all of them or none, also across a crash. Made by
+    `DB.write_batch`. Up to 1 GiB (ValueError).
+
+    As a `with` block it is written at the end, or dropped when the block raises. Reading the database does not show
+    what is gathered. Of two writes of one key the later one counts. One thread at a time: BusyError.
+
+    >>> batch = db.write_batch(sync=True)
+    >>> batch[b"a"] = b"1"
+    >>> del batch[b"b"]                 # that it is not there is no error in a batch
+    >>> len(batch), b"a" in db
+    (2, False)
+    >>> batch.write()
+    >>> len(batch), db[b"a"]
+    (0, b'1')
+    """
     cdef Writer store
     cdef Buffer payload
     cdef uint32_t count
     cdef size_t memory
     cdef bint sync
+    cdef bint busy                      # being written: it must hold still
 
     def __cinit__(self, Writer store not None):
         self.store = store
@@ -25,6 +41,13 @@ cdef class WriteBatch:
     def __bool__(self):
         return True
 
+    cdef int enter(self) except -1:
+        if self.store.gate & GATE_SHUT:
+            self.store._refuse()
+        if self.busy:
+            raise BusyError("another thread is writing this batch: give each thread its own")
+        return 0
+
     cdef int add(self, int kind, Slice key, Slice value) except -1:
         cdef size_t size = entry_payload(kind, key.size, value.size)
         if self.payload.size + size > BATCH_BYTES_MAX or self.count == 0xFFFFFFFF:
@@ -38,15 +61,15 @@ cdef class WriteBatch:
         return 0
 
     def put(self, key, value):
-        """Set `key` to `value` when the batch is written."""
+        """Set `key` to `value` when the batch is written. Both are copied now. TypeError and ValueError as `DB.put`."""
         cdef Borrowed k
         cdef Borrowed v
-        if self.store.gate & GATE_SHUT:
-            self.store._refuse()
+        self.enter()
         borrow_key(key, &k)
         try:
             borrow_value(value, &v)
             try:
+                self.enter()                # borrowing may have run code of the user's
                 self.add(KIND_PUT, k.slice, v.slice)
             finally:
                 give_back(&v)
@@ -56,10 +79,10 @@ cdef class WriteBatch:
     def delete(self, key):
         """Remove `key` when the batch is written; that it is not there is no error."""
         cdef Borrowed k
-        if self.store.gate & GATE_SHUT:
-            self.store._refuse()
+        self.enter()
         borrow_key(key, &k)
         try:
+            self.enter()
             self.add(KIND_DELETE, k.slice, slice_of(NULL, 0))
         finally:
             give_back(&k)
@@ -72,13 +95,20 @@ cdef class WriteBatch:
 
     def clear(self):
         """Forget what was gathered."""
+        if self.busy:
+            raise BusyError("another thread is writing this batch: give each thread its own")
         self.payload.size = 0
         self.count = 0
         self.memory = 0
 
     def write(self):
-        """Write what was gathered, in one step, and begin anew. Raises as `put` does; then nothing was written."""
-        self.store.write_payload(self.payload.data, self.payload.size, self.count, self.memory, self.sync)
+        """Write what was gathered, in one step, and begin anew. Raises as `DB.put` does; what was gathered then stays."""
+        self.enter()
+        self.busy = True
+        try:
+            self.store.write_payload(self.payload.data, self.payload.size, self.count, self.memory, self.sync)
+        finally:
+            self.busy = False
         self.clear()
 
     def __enter__(self):

@@ -1,11 +1,12 @@
-"""Borrowing bytes from Python objects: exact `bytes` by pointer, anything else by the buffer protocol.
+"""Borrowing bytes from Python objects: exact `bytes` by pointer, anything else with the buffer protocol by a copy.
 
-A Borrowed holds its buffer until `give_back`, which must be called once for every `borrow`, whatever happens between.
+What is not `bytes` may be changed by another thread while it is being written, and log and memtable must never
+differ: so it is copied once. A Borrowed keeps what it points into alive until `give_back`, which must be called once
+for every `borrow`, whatever happens between.
 """
 cdef struct Borrowed:
     Slice slice
-    Py_buffer buffer
-    bint held
+    PyObject *copy                      # owned, or NULL
 
 
 cdef object _refuse_type(object given, str what):
@@ -15,24 +16,21 @@ cdef object _refuse_type(object given, str what):
 
 
 cdef inline int borrow(object given, Borrowed *self, str what) except -1:
-    self.held = False
-    if PyBytes_CheckExact(given):
-        self.slice.data = <const uint8_t *>PyBytes_AS_STRING(given)
-        self.slice.size = PyBytes_GET_SIZE(given)
-        return 0
-    if not PyObject_CheckBuffer(given):
-        raise _refuse_type(given, what)
-    PyObject_GetBuffer(given, &self.buffer, PyBUF_SIMPLE)
-    self.held = True
-    self.slice.data = <const uint8_t *>self.buffer.buf
-    self.slice.size = self.buffer.len
+    self.copy = NULL
+    if not PyBytes_CheckExact(given):
+        if not PyObject_CheckBuffer(given):
+            raise _refuse_type(given, what)
+        given = PyBytes_FromObject(given)
+        Py_INCREF(given)
+        self.copy = <PyObject *>given
+    self.slice.data = <const uint8_t *>PyBytes_AS_STRING(given)
+    self.slice.size = PyBytes_GET_SIZE(given)
     return 0
 
 
 cdef inline void give_back(Borrowed *self) noexcept:
-    if self.held:
-        PyBuffer_Release(&self.buffer)
-        self.held = False
+    Py_XDECREF(self.copy)
+    self.copy = NULL
 
 
 cdef inline int borrow_key(object given, Borrowed *self) except -1:

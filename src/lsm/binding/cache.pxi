@@ -10,9 +10,15 @@ cdef object _caches = _weakref.WeakSet()
 
 
 cdef class BlockCache:
-    """BlockCache(bytes): keeps up to that many bytes of table blocks in memory. 0 keeps none.
+    """BlockCache(bytes): keeps up to that many bytes of table blocks in memory, uncompressed. 0 keeps none.
 
-    Give it to several `lsm.open(..., block_cache=cache)` to let them share one budget.
+    Give it to several `lsm.open(..., block_cache=cache)` to let them share one budget; `block_cache_bytes` does not
+    count then. Any thread; in the child of a fork it begins empty. Raises TypeError, ValueError.
+
+    >>> cache = lsm.BlockCache(256 << 20)
+    >>> with lsm.open("a", block_cache=cache) as a, lsm.open("b", block_cache=cache) as b:
+    ...     cache.capacity, cache.blocks
+    (268435456, 0)
     """
     cdef Cache *cache
     cdef object __weakref__

@@ -2,15 +2,26 @@
 @cython.final
 @cython.no_gc_clear
 cdef class Cursor(Reader):
-    """A place in the order of the keys that can be moved both ways. Every move answers whether it stands on a row.
+    """A place in the order of the keys that can be moved both ways. Made by `DB.cursor` and `Snapshot.cursor`.
 
-    >>> cursor = db.cursor()                                # doctest: +SKIP
-    >>> cursor.seek(b"r"), cursor.key                       # doctest: +SKIP
-    (True, b'rwanda:capital')
+    It sees the database as it was when it was made. Every move answers whether it stands on a row. Off either end it
+    stands nowhere, and `next` and `prev` keep it there: `seek`, `first` and `last` bring it back. Moves raise
+    CorruptionError, StorageError, ClosedError (it, or its database), BusyError (two threads at once). Cost: `seek` about
+    a get; a step a fraction of one, a change of direction more. Until it is closed or dropped it keeps the memtables
+    and files it began with.
+
+    >>> db.update({b"kenya:capital": b"Nairobi", b"rwanda:capital": b"Kigali"})
+    >>> with db.cursor() as cursor:
+    ...     cursor.seek(b"r"), cursor.key, cursor.value
+    ...     cursor.prev(), cursor.key
+    ...     cursor.prev(), cursor.valid, cursor.key
+    (True, b'rwanda:capital', b'Kigali')
+    (True, b'kenya:capital')
+    (False, False, None)
     """
 
     def seek(self, key):
-        """To the first row whose key is not below `key`."""
+        """To the first row whose key is not below `key`; any length of key."""
         cdef Fault fault
         cdef Borrowed k
         cdef int status
@@ -63,7 +74,7 @@ cdef class Cursor(Reader):
         return self.rows.valid
 
     def prev(self):
-        """To the row before."""
+        """To the row before. Off the end, and from there, as `next`."""
         cdef Fault fault
         self.enter()
         self.leave(visible_prev(&self.rows, &fault) if self.rows.valid else 0, &fault)

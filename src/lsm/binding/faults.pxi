@@ -15,8 +15,8 @@ from lsm.errors import (
 )
 
 cdef dict _ADVICE = {
-    _errno.ENOSPC: "make room on the device, then close and open again",
-    _errno.EDQUOT: "raise the quota or make room, then close and open again",
+    _errno.ENOSPC: "make room on the device, then write again",
+    _errno.EDQUOT: "raise the quota or make room, then write again",
     _errno.EMFILE: "this process has too many open files: raise `ulimit -n` or close some",
     _errno.ENFILE: "the system has too many open files: close some",
     _errno.EACCES: "give this user permission to read and write the directory and its files",

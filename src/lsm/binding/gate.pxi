@@ -54,6 +54,7 @@ cdef class Gate:
     cdef pthread_mutex_t write_lock
     cdef pthread_mutex_t sync_lock
     cdef object failure
+    cdef unsigned long holder           # thread that calls Python with the write lock held, or 0
     cdef double slow_rate               # bytes a second that writers may write while GATE_SLOW
     cdef double slow_debt
     cdef double slowed_seconds
@@ -87,11 +88,19 @@ cdef class Gate:
         """Raise what the gate is closed for."""
         raise NotImplementedError
 
-    cdef inline void lock_writes(self) noexcept:
+    cdef inline int lock_writes(self) except -1:
         """Take the write lock, giving the GIL away only if it has to be waited for."""
         if pthread_mutex_trylock(&self.write_lock) != 0:
+            self._check_entry()
             with nogil:
                 pthread_mutex_lock(&self.write_lock)
+        return 0
+
+    def _check_entry(self):
+        """Refuse a signal handler that came in the middle of a write of its own thread: it would wait for itself."""
+        if self.holder == PyThread_get_thread_ident():
+            raise BusyError("a signal handler used the database in the middle of a write of its own thread: let the "
+                            "handler set a flag, and use the database outside of it")
 
     cdef inline void unlock_writes(self) noexcept nogil:
         pthread_mutex_unlock(&self.write_lock)

@@ -20,7 +20,6 @@ cdef class TableMerge:
     cdef TableOptions options
     cdef TableBuilder builder
     cdef bint building
-    cdef uint64_t min_sequence              # of the entries as they were, before retain.pxd may set them to 0
     cdef readonly bint done
 
     def __init__(self, Directory directory not None, bytes database not None, list memtables not None,
@@ -115,14 +114,12 @@ cdef class TableMerge:
                  TableSummary *summary, Fault *fault) noexcept nogil:
         cdef uint64_t read = 0
         cdef uint64_t tag
-        cdef uint64_t original
         cdef bint keep = False
-        cdef bint new_key = False
         cdef c_cursor *top = merge_top(&self.merge)
         while top != NULL and read < step_bytes:
-            tag = original = top.tag
+            tag = top.tag
             read += top.key.size + top.value.size + 16
-            if retain_entry(&self.retain, top.key, &tag, &keep, &new_key) != 0:
+            if retain_entry(&self.retain, top.key, &tag, &keep) != 0:
                 return fault_memory(fault)
             if keep:
                 if not self.building and self.begin(name, number, fault) != 0:

@@ -87,53 +87,6 @@ def _block_cursor(bytes contents not None):
     return cursor
 
 
-def _count_fork():
-    """What happens to `fork_generation` in the child of a fork."""
-    global fork_generation
-    fork_generation += 1
-
-
-def _bench_get(Table table not None, list keys not None):
-    """Nanoseconds a table_get of each key from C, all blocks cached; and how many were found."""
-    cdef TableAnswer answer
-    cdef Fault fault
-    cdef size_t count = <size_t>len(keys)
-    cdef size_t i
-    cdef uint64_t found = 0
-    cdef double start
-    cdef Slice *wanted = <Slice *>calloc(count, sizeof(Slice))
-    for i in range(count):
-        wanted[i] = slice_of_bytes(keys[i])
-    import time
-    start = time.perf_counter()
-    for i in range(count):
-        answer.state = TABLE_ABSENT
-        table_get(table.table, wanted[i], hash64(wanted[i].data, wanted[i].size), sequence_max(), True, &answer,
-                  &fault)
-        if answer.state != TABLE_ABSENT:
-            found += 1
-            block_release(answer.block)
-    start = time.perf_counter() - start
-    free(wanted)
-    return start * 1e9 / count, found
-
-
-def _bench_scan(Table table not None, bint scan, bint reverse=False):
-    """Nanoseconds an entry of walking the whole table from C; and how many there were."""
-    cdef c_cursor *cursor = table_cursor_open(table.table, scan)
-    cdef Fault fault
-    cdef uint64_t found = 0
-    import time
-    start = time.perf_counter()
-    (cursor.last if reverse else cursor.first)(cursor, &fault)
-    while cursor.valid:
-        found += 1
-        (cursor.prev if reverse else cursor.next)(cursor, &fault)
-    start = time.perf_counter() - start
-    cursor.close(cursor)
-    return start * 1e9 / found, found
-
-
 @cython.final
 @cython.no_gc_clear         # __dealloc__ needs the view
 cdef class _MergeWalk:

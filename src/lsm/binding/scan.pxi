@@ -94,7 +94,13 @@ cdef class Reader:
 @cython.final
 @cython.no_gc_clear
 cdef class Scan(Reader):
-    """The rows of a range, as an iterator: see `DB.scan`."""
+    """The rows of a range, as an iterator: see `DB.scan`. `close()`, or a `with` block, lets go of it early.
+
+    >>> db.update({b"a": b"1", b"b": b"2"})
+    >>> with db.scan() as rows:
+    ...     next(rows)
+    (b'a', b'1')
+    """
     cdef bint begun
     cdef bint ended
     cdef bint reverse

@@ -5,9 +5,17 @@ holds no view: it reads through the store's present one. Threads: any.
 """
 @cython.no_gc_clear         # __dealloc__ needs the store
 cdef class Snapshot:
-    """The database as it was at one moment: get, [], in, multi_get, scan, cursor, iteration, len.
+    """The database as it was at one moment: get, [], in, multi_get, scan, cursor, iteration, len. Made by `DB.snapshot`.
 
-    It costs nothing to take; while it is open, compaction keeps what it can see. Close it, or use `with`.
+    It costs nothing to take; while it is open, compaction keeps what it can see. Close it, or use `with`. `sequence`
+    is the number of the last write it sees. Any thread. Its methods raise as those of the database, and ClosedError
+    when it, or the database, is closed.
+
+    >>> db[b"a"] = b"1"
+    >>> with db.snapshot() as then:
+    ...     del db[b"a"]
+    ...     list(then.scan()), list(db.scan())
+    ([(b'a', b'1')], [])
     """
     cdef Store store
     cdef readonly uint64_t sequence
@@ -38,6 +46,7 @@ cdef class Snapshot:
 
     @property
     def closed(self):
+        """Has it, or its database, been closed?"""
         return not self.open or bool(self.store.gate & GATE_SHUT)
 
     cdef int enter(self) except -1:

@@ -38,7 +38,15 @@ cdef class Store(Writer):
             lookup_release(&found)
 
     def get(self, key, default=None):
-        """The value of `key`, or `default`. Raises CorruptionError when what is on disk is not what was written."""
+        """The value of `key` as bytes, or `default`. A key over the limit is just not there.
+
+        Raises CorruptionError when what is on disk is not what was written, StorageError when it cannot be read,
+        TypeError, ClosedError. Cost: memory alone for what is in a memtable or in cached blocks; else a filter asked
+        for each sorted run, and as a rule one block read, about 4 KiB.
+
+        >>> db.get(b"atlantis:capital") is None
+        True
+        """
         cdef View view = self.view
         return self.find(key, view, lsm_load_acquire(&self.sequence), default)
 
@@ -54,7 +62,13 @@ cdef class Store(Writer):
         return self.find(key, view, lsm_load_acquire(&self.sequence), _missing) is not _missing
 
     def multi_get(self, keys, default=None):
-        """The values of many keys, in their order, all of one moment; `default` where there is none."""
+        """The values of many keys as a list, in their order, all of one moment; `default` where there is none.
+        Cost: that of the gets, less the calls.
+
+        >>> db[b"a"] = b"1"
+        >>> db.multi_get([b"a", b"b"])
+        [b'1', None]
+        """
         cdef View view = self.view
         cdef uint64_t sequence = lsm_load_acquire(&self.sequence)
         return [self.find(key, view, sequence, default) for key in keys]
@@ -64,8 +78,16 @@ cdef class Store(Writer):
         """Iterate over a range in the order of the keys, as of this moment, whatever is written meanwhile.
 
         `start` and `stop` bound it from below and above whatever the direction; `prefix` bounds it further. Rows are
-        (key, value); with `values=False` keys alone, with `keys=False` values alone. Raises CorruptionError rather
-        than end early. Cost: about a get to begin with, then a fraction of one each row.
+        (key, value); with `values=False` keys alone, with `keys=False` values alone; at most `limit` of them. Raises
+        CorruptionError rather than end early; ClosedError when the database is closed meanwhile, BusyError when two
+        threads ask for a row at once, ValueError, TypeError. Cost: about a get to begin with, then a fraction of one
+        each row. Until it is used up, closed or dropped it keeps the memtables and files it began with.
+
+        >>> db.update({b"a": b"1", b"b": b"2", b"c": b"3"})
+        >>> list(db.scan(b"a", b"c"))
+        [(b'a', b'1'), (b'b', b'2')]
+        >>> list(db.scan(reverse=True, limit=2, values=False))
+        [b'c', b'b']
         """
         cdef View view = self.view
         return self.scan_at(view, lsm_load_acquire(&self.sequence), start, stop, prefix, include_start, include_stop,
@@ -104,7 +126,7 @@ cdef class Store(Writer):
         return count
 
     def cursor(self):
-        """A Cursor over the database as of this moment."""
+        """A Cursor over the database as of this moment. It stands nowhere at first: move it. Raises ClosedError."""
         if self.gate & GATE_SHUT:
             self._refuse()
         cdef Cursor cursor = Cursor(self)
@@ -113,7 +135,15 @@ cdef class Store(Writer):
         return cursor
 
     def snapshot(self):
-        """A Snapshot: the database as it is now, until it is closed. Old versions are kept on disk meanwhile."""
+        """A Snapshot: the database as it is now, until it is closed. Raises ClosedError. Cost: nothing to take; what it
+        can see is kept on disk meanwhile, however often it is overwritten.
+
+        >>> db[b"a"] = b"old"
+        >>> with db.snapshot() as then:
+        ...     db[b"a"] = b"new"
+        ...     then[b"a"]
+        b'old'
+        """
         if self.gate & GATE_SHUT:
             self._refuse()
         return Snapshot(self)

@@ -11,6 +11,11 @@ cdef enum:
     BATCH_CHUNK = 1048576       # bytes after which write_many begins a new batch
 
 
+cdef bint _final(const Fault *fault) noexcept nogil:
+    """Is nothing to be written after this any more?"""
+    return fault.kind == FAULT_SYSTEM and fault.error != ENOSPC and fault.error != EDQUOT and fault.error != ENOMEM
+
+
 cdef class Writer(GroupSync):
     cdef Memtable memtable
     cdef uint64_t memtable_budget
@@ -29,13 +34,16 @@ cdef class Writer(GroupSync):
                 continue                            # closed while we waited for the lock: the gate says so
             if memtable_bytes(self.memtable.table) < self.memtable_budget:
                 return 0
+            self.holder = PyThread_get_thread_ident()
             try:
                 room = self._may_rotate()
                 if room:
                     self._uninterrupted(self._rotate)
             except BaseException:
+                self.holder = 0
                 self.unlock_writes()
                 raise
+            self.holder = 0
             if room:
                 return 0
             self.unlock_writes()
@@ -55,6 +63,8 @@ cdef class Writer(GroupSync):
         else:
             with nogil:
                 status = self.write_entry_locked(kind, key, value, &sequence, &fault)
+        if status != 0 and _final(&fault):
+            self.gate |= GATE_FAILED                # before anybody else may write
         self.unlock_writes()
         if status != 0:
             self.raise_write(&fault, log.directory.path)
@@ -92,6 +102,8 @@ cdef class Writer(GroupSync):
         else:
             with nogil:
                 status = self.write_payload_locked(payload, size, count, memory, &sequence, &fault)
+        if status != 0 and _final(&fault):
+            self.gate |= GATE_FAILED                # before anybody else may write
         self.unlock_writes()
         if status != 0:
             self.raise_write(&fault, log.directory.path)
@@ -106,6 +118,7 @@ cdef class Writer(GroupSync):
         cdef Input left = input_of(payload, size)
         cdef c_memtable *table = self.memtable.table
         cdef uint64_t bytes_ = 0
+        entry.kind = KIND_PUT
         cdef uint32_t i
         if memtable_ensure(table, count, memory) != 0:
             return fault_memory(fault)
@@ -113,7 +126,8 @@ cdef class Writer(GroupSync):
         if self.log.append(payload, &header, fault) != 0:
             return -1
         for i in range(count):
-            entry_decode(&left, &entry)             # we encoded it: it cannot fail
+            if entry_decode(&left, &entry) != 0:
+                break                               # cannot be: the batch encoded it, and holds still
             memtable_add(table, entry.key, tag_of(header.sequence + i, entry.kind), entry.value)
             bytes_ += entry.key.size + entry.value.size
         self.publish(&header, bytes_)
@@ -141,7 +155,7 @@ cdef class Writer(GroupSync):
         try:
             raise_fault(fault, path)
         except BaseException as error:
-            if fault.kind == FAULT_SYSTEM and fault.error != ENOSPC and fault.error != EDQUOT:
+            if _final(fault):
                 self.fail(error)
             raise
         return 0
@@ -150,8 +164,16 @@ cdef class Writer(GroupSync):
         """Set `key` to `value`, both bytes or bytes-like.
 
         When it returns, the write survives the death of the process; with `sync=True` also the loss of power. Raises
-        ValueError over the limits (keys 65,535 bytes, values 128 MiB), StorageError when the disk refuses (nothing was
-        written), ReadOnlyError and ClosedError. Cost: an append to the log and an insertion in memory.
+        TypeError for str and the like, ValueError over the limits (keys 65,535 bytes, values 128 MiB), StorageError
+        when the disk refuses (when it is full, nothing was written; when the sync failed, whether the write is kept is
+        not known and no more are taken), ReadOnlyError, ClosedError. Cost: an append to the log and an insertion in
+        memory; with `sync=True` a share of one fdatasync. Waits when the background work cannot keep up.
+
+        >>> db.put(b"kenya:capital", b"Nairobi")
+        >>> db.put(b"kenya:currency", b"shilling", sync=True)
+        >>> db.put("kenya", b"")
+        Traceback (most recent call last):
+        TypeError: keys are bytes, not str: encode it, for example 'kenya'.encode()
         """
         cdef Borrowed k
         cdef Borrowed v
@@ -166,7 +188,11 @@ cdef class Writer(GroupSync):
             give_back(&k)
 
     def delete(self, key, *, bint sync=False):
-        """Remove `key`. That it was not there is no error. The promises and costs of `put`."""
+        """Remove `key`. That it was not there is no error. The promises, errors and costs of `put`: it writes a marker
+        that hides the key, and compaction removes both.
+
+        >>> db.delete(b"nowhere")
+        """
         cdef Borrowed k
         borrow_key(key, &k)
         try:
@@ -186,7 +212,12 @@ cdef class Writer(GroupSync):
     def write_many(self, pairs, *, bint sync=False):
         """Put every (key, value) of an iterable or mapping; answers how many.
 
-        Written in batches of about a megabyte, each of them all or nothing; with `sync=True` one sync at the end.
+        Written in batches of about a megabyte, each of them all or nothing, the whole is not; with `sync=True` one sync
+        at the end. When the iterable raises, what was written in full batches stays. Errors as `put`. Cost: less
+        than as many calls of `put`.
+
+        >>> db.write_many({b"a": b"1", b"b": b"2"})
+        2
         """
         cdef WriteBatch batch = WriteBatch(self)
         cdef uint64_t count = 0
@@ -204,7 +235,14 @@ cdef class Writer(GroupSync):
         return count
 
     def write_batch(self, *, bint sync=False):
-        """A WriteBatch for this database: as a `with` block, written at its end, dropped when the block raises."""
+        """A WriteBatch for this database: as a `with` block, written at its end, dropped when the block raises.
+
+        With `sync=True` it is durable once it is written. Raises ReadOnlyError, ClosedError.
+
+        >>> with db.write_batch() as batch:
+        ...     batch.put(b"a", b"1")
+        ...     batch.delete(b"b")
+        """
         cdef WriteBatch batch
         if self.gate & ~GATE_SLOW:
             self._refuse()
@@ -213,7 +251,10 @@ cdef class Writer(GroupSync):
         return batch
 
     def sync(self):
-        """Make every write so far survive the loss of power. Cost: one fdatasync, shared with others who wait."""
+        """Make every write so far survive the loss of power. Cost: one fdatasync, shared with others who wait.
+
+        Raises StorageError when the disk fails; then the database takes no more writes, and reads go on.
+        """
         if self.gate & ~GATE_SLOW:
             self._refuse()
         self.sync_to(lsm_load_acquire(&self.sequence))
@@ -223,10 +264,12 @@ cdef class Writer(GroupSync):
         if self.gate & ~GATE_SLOW:
             self._refuse()
         self.lock_writes()
+        self.holder = PyThread_get_thread_ident()
         try:
             if self.gate & ~GATE_SLOW:
                 self._refuse()
             if self.memtable.table.entries > 0:
                 self._uninterrupted(self._rotate)
         finally:
+            self.holder = 0
             self.unlock_writes()

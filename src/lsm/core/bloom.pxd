@@ -15,10 +15,6 @@ from libc.string cimport memset
 
 from lsm.core.coding cimport get_fixed64
 
-cdef extern from "lsm_bits.h" nogil:
-    void lsm_prefetch(const void *p)
-
-
 cdef enum:
     BLOOM_LINE_BYTES = 64
     BLOOM_LINE_BITS = 512
@@ -79,11 +75,6 @@ cdef inline bint bloom_may_contain(const Bloom *self, uint64_t hash) noexcept no
         if (line[bit >> 3] >> (bit & 7)) & 1 == 0:
             return False
     return True
-
-
-cdef inline void bloom_prefetch(const Bloom *self, uint64_t hash) noexcept nogil:
-    if self.line_count != 0:
-        lsm_prefetch(self.lines + _line_of(hash, self.line_count) * BLOOM_LINE_BYTES)
 
 
 cdef inline void bloom_set(uint8_t *lines, uint64_t line_count, int probes, uint64_t hash) noexcept nogil:

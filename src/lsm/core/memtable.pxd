@@ -37,8 +37,7 @@ ctypedef struct Memtable:
     lsm_rwlock lock
     uint64_t entries                # versions, not keys
     uint64_t tombstones
-    uint64_t first_sequence         # of the entries; both 0 while empty
-    uint64_t last_sequence
+    uint64_t last_sequence          # of the newest entry, 0 while empty
 
 
 cdef inline Memtable *memtable_new() noexcept nogil:
@@ -77,8 +76,6 @@ cdef inline void memtable_add(Memtable *self, Slice key, uint64_t tag, Slice val
     lsm_write_lock(&self.lock)
     skiplist_insert(&self.list, &self.nodes, &self.entries_arena, key, tag, value)
     lsm_write_unlock(&self.lock)
-    if self.entries == 0:
-        self.first_sequence = tag_sequence(tag)
     self.entries += 1
     self.last_sequence = tag_sequence(tag)
     if tag_kind(tag) == KIND_DELETE:

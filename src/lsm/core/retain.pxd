@@ -54,12 +54,11 @@ cdef inline size_t _stratum(const Retain *self, uint64_t sequence) noexcept nogi
     return low
 
 
-cdef inline int retain_entry(Retain *self, Slice key, uint64_t *tag, bint *keep, bint *new_key) noexcept nogil:
+cdef inline int retain_entry(Retain *self, Slice key, uint64_t *tag, bint *keep) noexcept nogil:
     """Shall this entry be kept? May change its tag. -1 when there is no memory."""
     cdef size_t stratum = _stratum(self, tag_sequence(tag[0]))
-    new_key[0] = not self.any or compare_slices(key, buffer_slice(&self.key)) != 0
     keep[0] = False
-    if new_key[0]:
+    if not self.any or compare_slices(key, buffer_slice(&self.key)) != 0:
         if buffer_set(&self.key, key) != 0:
             return -1
         self.any = True

@@ -39,9 +39,23 @@ READ_ONLY_TRIES = 5         # a writer may replace what a reader is just about t
 
 
 class DB(_core.Store, Engine):
-    """A database in a directory: an ordered mapping of bytes to bytes that outlives the process. See `lsm.open`.
+    """A database in a directory: an ordered mapping of bytes to bytes that outlives the process. Made by `lsm.open`.
 
-    Cost, on memory-resident data: put, get and delete about a microsecond; a row of a scan a fraction of one.
+    Keys and values are bytes, or have the buffer protocol; answers are bytes. Any thread may use any method; in the
+    child of a fork every method raises ForkedError. A signal handler that comes in the middle of a write of its own
+    thread gets BusyError. `path` is the directory, `options` the Options in force, `read_only` what was asked for.
+
+    Cost, on memory-resident data: put, get and delete about a microsecond; a row of a scan a fraction of one. `len`
+    counts all keys, `bool` does not, `in` is a get.
+
+    >>> db[b"kenya:capital"] = b"Nairobi"
+    >>> db[b"kenya:capital"], b"atlantis:capital" in db, len(db)
+    (b'Nairobi', False, 1)
+    >>> del db[b"atlantis:capital"]
+    Traceback (most recent call last):
+    KeyError: b'atlantis:capital'
+    >>> db
+    <lsm.DB 'data'>
     """
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True, read_only: bool = False,
@@ -50,7 +64,8 @@ class DB(_core.Store, Engine):
                  **keywords: Any) -> None:
         _check_arguments(lock_timeout, block_cache, options, keywords)      # before anything is touched
         self._process = os.getpid()
-        self._close_lock = threading.Lock()
+        self._close_lock = threading.RLock()
+        self._finished = False
         self.path = os.fsdecode(path)
         self.read_only = read_only
         directory = _directory or _directory_at(path, create and not read_only, read_only)
@@ -176,7 +191,11 @@ class DB(_core.Store, Engine):
     # ------------------------------------------------------------ the whole tree
 
     def flush(self) -> None:
-        """Write what is in memory to tables. When it returns, everything written before is in tables, durably."""
+        """Write what is in memory to tables. When it returns, everything written before is in tables, durably.
+
+        Raises StorageError, ReadOnlyError, ClosedError. Cost: the writing of what is in memory, and waiting for the
+        background thread to come to it. Not needed for durability: `sync` is cheaper.
+        """
         self._seal()
         self._shaker.wait(lambda: not self._tree.sealed)
 
@@ -188,24 +207,54 @@ class DB(_core.Store, Engine):
 
     def compact(self) -> None:
         """Flush, then merge all tables into one sorted run: one version a key, nothing deleted left (but for what live
-        snapshots see). Cost: reads and writes everything; needs as much free space as the data takes."""
+        snapshots see). Cost: reads and writes everything, unless nothing is to be gained; needs as much free space as
+        the data takes. Ctrl-C ends the waiting, not the work. Raises as `flush`, and CorruptionError.
+
+        >>> db.update({b"a": b"1", b"b": b"2"})
+        >>> del db[b"a"]
+        >>> db.compact()
+        >>> db.stats().entries
+        1
+        """
         self.flush()
         self._shaker.compact()
 
     def checkpoint(self, path: str | os.PathLike[str]) -> None:
         """A copy of the database as it is now, at `path` (new or empty, on the same file system), that can be opened at
-        once. Cost: a flush, and one hard link a table; the copy shares the bytes of the tables."""
+        once. Cost: a flush, and one hard link a table; the copy shares the bytes of the tables, so it guards against
+        mistakes, not against the disk. Raises NotADatabaseError when `path` holds anything, else as `flush`.
+
+        >>> db[b"a"] = b"1"
+        >>> db.checkpoint("copy")
+        >>> with lsm.open("copy") as copy:
+        ...     copy[b"a"]
+        b'1'
+        """
         self.flush()
         with self._tree.lock:
             checkpoint.write(self._tree, path)
 
     def verify(self) -> Report:
-        """Read and check every byte of every file. Answers a Report; it is true when nothing is damaged."""
+        """Read and check every byte of every file. Answers a Report; it is true when nothing is damaged.
+
+        Damage is reported, not raised; StorageError and ClosedError are raised. Cost: reads everything, past the cache;
+        reading and writing go on beside it.
+
+        >>> report = db.verify()
+        >>> report.ok, report.damage
+        (True, ())
+        """
         self._check_open()
-        return inspect.verify(self._tree, self)
+        return inspect.verify(self._tree, self.read_only)
 
     def stats(self) -> Stats:
-        """What the database holds and what it has done since it was opened. Cost: independent of the data."""
+        """What the database holds and what it has done since it was opened: a Stats, which prints as a table. Cost: in
+        proportion to the number of tables. Raises ClosedError.
+
+        >>> db.flush()
+        >>> db.stats().tables
+        0
+        """
         self._check_open()
         return inspect.stats(self._tree, self, self._shaker)
 
@@ -224,27 +273,38 @@ class DB(_core.Store, Engine):
         """Flush what is in memory and let go of files and lock. May be called again.
 
         A compaction under way is given up, which loses nothing. When the flush fails nothing is lost either: the log
-        keeps it, and the next open flushes it.
+        keeps it, the next open flushes it, and the failure is logged, not raised. Scans, cursors, snapshots and batches
+        raise ClosedError from now on. Cost: a flush, and some small compactions; it waits up to 30 seconds for the
+        background thread, and if that does not end the lock is kept until the process does.
         """
         if self._gate & _core.GATE_FORKED_FLAG:
             self._drop_view()
             return
+        self._check_entry()
         with self._close_lock:
-            if self._gate & _core.GATE_CLOSED_FLAG:
-                return
-            self._close_gate()
-            _alive.discard(self)
-            try:
-                if not self.read_only:
-                    self._shaker.stop()
-                    self._uninterrupted(self._settle)
-            except Exception as error:
-                logger.warning("%s: not everything could be flushed at close, the log keeps it: %s", self.path, str(error))
-            finally:
-                self._end_readers()
-                self._drop_view()
+            if not self._finished:
+                self._finished = True
+                self._uninterrupted(self._finish)
+
+    def _finish(self) -> None:
+        """End everything, the lock last. A shaker that does not end keeps it: it may still be writing."""
+        self._close_gate()
+        _alive.discard(self)
+        ended = True
+        try:
+            ended = self.read_only or self._shaker.stop()
+            if ended and not self.read_only:
+                self._settle()
+        except Exception as error:
+            logger.warning("%s: not everything could be flushed at close, the log keeps it: %s", self.path, str(error))
+        finally:
+            self._end_readers()
+            self._drop_view()
+            if ended:
                 self._tree.let_go()
                 self._tree.directory.close()
+            else:
+                logger.error("%s: the background thread does not end; the lock is kept until the process does", self.path)
 
     def _settle(self) -> None:
         """With nobody else at work: flush all there is, and leave no log."""

@@ -73,6 +73,8 @@ class Shaker:
     def step(self) -> bool:
         """Do the most urgent thing; False when there is nothing to do."""
         tree = self.tree
+        if tree.store._failure is not None:
+            return False                        # which files count is not known: nothing is changed any more
         if tree.sealed:
             flush_oldest(tree)
         elif self.compactions_wanted > self.compactions_done:
@@ -199,13 +201,15 @@ class Shaker:
                 return
             carry_out(self.tree, choice, lambda: None)
 
-    def stop(self, seconds: float = 30.0) -> None:
-        """End the thread; a merge under way is given up, a flush is finished."""
+    def stop(self, seconds: float = 30.0) -> bool:
+        """End the thread; a merge under way is given up, a flush is finished. Has it ended?"""
         with self.changed:
             self.stopping = True
             self.changed.notify_all()
         if self.thread is not None and self.thread is not threading.current_thread():
             self.thread.join(seconds)
+            return not self.thread.is_alive()
+        return True
 
 
 def cost(tree: Tree, choice: Choice) -> int:

@@ -118,7 +118,7 @@ class Tree:
             try:
                 self._write_manifest(replace(self.state, logs=(*numbers, log.number)))
             except BaseException:
-                if self.store._failure is None:
+                if self.store._failure is None and log.number not in self.state.logs:
                     self.remove_file(log.name)      # no manifest names it, nor ever will
                 raise
             self.sealed, self.memtable, self.logs = sealed, memtable, (*kept, log)
@@ -190,10 +190,10 @@ class Tree:
             raise
         try:
             manifest.switch(self.directory, state)
+            previous, self.state = self.state, state
         except BaseException as error:
             self.store._fail(error)             # which of the two is current, only the next open can tell
             raise
-        previous, self.state = self.state, state
         if previous.number:
             self.remove_file(manifest.manifest_name(previous.number))
 
