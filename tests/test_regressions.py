@@ -1,6 +1,7 @@
 """Every bug found in the engine, as small as it gets, by the name of what went wrong."""
 import errno
 import os
+import signal
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from lsm.errors import CorruptionError, ReadOnlyError, StorageError
 from lsm.tree.compact import carry_out
 from lsm.tree.compaction import merge_everything
 from lsm.tree.flush import flush_oldest
+from lsm.tree.shaker import Shaker
 
 
 @pytest.mark.parametrize("after", range(6))
@@ -113,3 +115,32 @@ def test_a_merge_that_has_read_everything_is_not_given_up_at_close():
     carry_out(db._tree, merge_everything(db._tree.version), db._shaker._pause)
     assert db.stats().tables == 1
     db.close()
+
+
+def test_an_opening_that_a_signal_ends_leaves_no_thread_at_work_behind(path, monkeypatch):
+    """The lock was given back while the shaker still wrote: it brought back a manifest the next opening had replaced."""
+    made = []
+
+    class Struck(Exception):
+        pass
+
+    class Shaken(Shaker):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            made.append(self.thread)
+            signal.raise_signal(signal.SIGUSR1)         # its handler runs in the main thread, and raises
+
+    def strike(number, frame):
+        raise Struck
+
+    before = signal.signal(signal.SIGUSR1, strike)
+    monkeypatch.setattr("lsm.tree.database.Shaker", Shaken)
+    try:
+        with pytest.raises(Struck):
+            lsm.open(path)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        monkeypatch.undo()
+    assert [thread.is_alive() for thread in made] == [False]
+    with lsm.open(path) as db:
+        db[b"k"] = b"v"

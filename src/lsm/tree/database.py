@@ -75,14 +75,20 @@ class DB(_core.Store, Engine):
             else:
                 self._check_ours(directory, create)
                 _lock(directory, lock_timeout)
-                self._open_to_write(directory, create, block_cache, options, keywords, _background)
+                self._uninterrupted(lambda: self._open_to_write(
+                    directory, create, block_cache, options, keywords, _background))
         except BaseException:
-            directory.close()
+            self._uninterrupted(lambda: self._give_up_opening(directory))
             raise
         _alive.add(self)
         self._open_gate(read_only=read_only)
 
     # ------------------------------------------------------------ opening
+
+    def _give_up_opening(self, directory: _core.Directory) -> None:
+        """Also when all of it was done and a signal's handler raised meanwhile. The lock goes when nobody is at work."""
+        if getattr(self, "_shaker", None) is None or self._shaker.stop():
+            directory.close()
 
     def _open_to_write(self, directory: _core.Directory, create: bool, cache: _core.BlockCache | None,
                        options: Options | None, keywords: dict[str, Any], background: bool) -> None:
@@ -283,11 +289,11 @@ class DB(_core.Store, Engine):
         self._check_entry()
         with self._close_lock:
             if not self._finished:
-                self._finished = True
                 self._uninterrupted(self._finish)
 
     def _finish(self) -> None:
         """End everything, the lock last. A shaker that does not end keeps it: it may still be writing."""
+        self._finished = True
         self._close_gate()
         _alive.discard(self)
         ended = True
