@@ -324,7 +324,7 @@ def test_appended_bytes_survive_kill_9(tmp_path, mapped):
             f"log = _core.Directory({str(tmp_path)!r}, mapped={mapped}).create_log('l')\n"
             "for i in range(1000): log.append(b'%06d' % i)\n"
             "os.kill(os.getpid(), signal.SIGKILL)\n")
-    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": "src"})
+    done = subprocess.run([sys.executable, "-c", code])
     assert done.returncode == -signal.SIGKILL
     expected = b"".join(b"%06d" % i for i in range(1000))
     assert prefix(_core.Directory(tmp_path), "l", len(expected)) == (expected, True)
@@ -445,7 +445,7 @@ def test_opening_the_lock_file_elsewhere_does_not_drop_it(tmp_path):
 def test_the_lock_dies_with_its_process(tmp_path):
     code = (f"import os, signal\nfrom lsm import _core\nd = _core.Directory({str(tmp_path)!r})\nd.lock()\n"
             "print(os.getpid(), flush=True)\nsignal.pause()\n")
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": "src"})
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     pid = int(child.stdout.readline())
     directory = _core.Directory(tmp_path)
     with pytest.raises(LockedError) as caught:
