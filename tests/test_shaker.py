@@ -1,8 +1,7 @@
-"""The tree shaker: back-pressure, errors, flushes amid a merge, merges given up, policies that fail.
+"""The tree shaker: back-pressure, who waits for it, how it ends. Errors: test_shaker_errors; merges: test_long_merge.
 
 Where the order of things matters there is no thread (`background=False`), or it is held where the test wants it.
 """
-import errno
 import gc
 import threading
 import time
@@ -10,16 +9,15 @@ import warnings
 import weakref
 
 import pytest
-from crash_engine import open_files, open_on
+from crash_engine import open_on
 
 import lsm
 from lsm import _core
-from lsm.errors import ClosedError, PolicyError, ReadOnlyError, StorageError
+from lsm.errors import ClosedError
 from lsm.tree import flush as flushing
 from lsm.tree import shaker as shaking
-from lsm.tree.compact import carry_out
-from lsm.tree.compaction import NOTHING, Leveled, Merge, merge_everything
-from lsm.tree.shaker import SLOWEST, Stopping
+from lsm.tree.compaction import NOTHING, Leveled, merge_everything
+from lsm.tree.shaker import SLOWEST
 from lsm.tree.tree import SEALED_MAX
 
 SMALL = {"memtable_bytes": 8 << 10, "table_bytes": 4 << 10, "block_bytes": 256, "compression": "none"}
@@ -155,189 +153,6 @@ def test_writers_wait_at_stop_tables_until_a_compaction_has_made_room(path):
         db._shaker.tell()
         writer.result()
         assert sum(1 for _ in db.scan()) == 320 and db.stats().stalls >= 1
-
-
-# ------------------------------------------------------------------ errors
-
-
-def test_lack_of_room_is_told_tried_again_and_forgotten(monkeypatch):
-    monkeypatch.setattr(shaking, "RETRY_SECONDS", 0.005)
-    directory = _core.SimulatedDirectory()
-    db = open_on(directory, {}, background=True)
-    db.put(b"k", b"v")
-    directory.fail(errno.ENOSPC, kind="create", part=".table", sticky=True)
-    for _ in range(2):
-        with pytest.raises(StorageError) as raised:
-            db.flush()
-        assert raised.value.errno == errno.ENOSPC
-    assert isinstance(db._shaker.error, StorageError) and db._failure is None
-    db.put(b"l", b"still taken")
-    directory.heal()
-    until(lambda: not db._tree.sealed)
-    until(lambda: db._shaker.error is None)
-    db.flush()
-    assert dict(db.items()) == {b"k": b"v", b"l": b"still taken"} and db.stats().memtables == 1
-    db.close()
-    assert not [name for name in directory.files() if name.endswith(".log")]
-
-
-@pytest.mark.parametrize("kind", ["append", "sync"])
-def test_any_other_error_makes_the_store_read_only_with_the_cause(kind):
-    directory = _core.SimulatedDirectory()
-    db = open_on(directory, {}, background=True)
-    db.put(b"k", b"v", sync=True)
-    directory.fail(errno.EIO, kind=kind, part=".table")
-    with pytest.raises((StorageError, ReadOnlyError)):
-        db.flush()
-    db._shaker.thread.join(60)
-    assert not db._shaker.thread.is_alive(), "there is nothing left to do for it"
-    for write in (lambda: db.put(b"l", b"w"), lambda: db.delete(b"k"), db.flush, db.compact):
-        with pytest.raises(ReadOnlyError) as refused:
-            write()
-        assert refused.value.__cause__.errno == errno.EIO
-    assert db[b"k"] == b"v" and list(db) == [b"k"]
-    db.close()
-    assert dict(open_files(directory.files(), {}).items()) == {b"k": b"v"}
-
-
-@pytest.mark.parametrize("background", [False, True])
-def test_a_policy_that_raises_makes_the_store_read_only_and_harms_nothing(background):
-    class Broken:
-        def choose(self, version, options):
-            if version.table_count():
-                raise RuntimeError("no idea")
-            return NOTHING
-
-    directory = _core.SimulatedDirectory()
-    db = open_on(directory, {"compaction": Broken()}, background=background)
-    db.put(b"k", b"v")
-    try:
-        db.flush()
-    except (RuntimeError, ReadOnlyError):
-        pass
-    until(lambda: db._failure is not None)
-    with pytest.raises(ReadOnlyError, match="no idea") as refused:
-        db.put(b"l", b"w")
-    assert isinstance(refused.value.__cause__, RuntimeError)
-    assert dict(db.items()) == {b"k": b"v"}
-    db.close()
-    assert dict(open_files(directory.files(), {"compaction": "leveled"}).items()) == {b"k": b"v"}
-
-
-@pytest.mark.parametrize("choice", [
-    Merge((99,), 1), Merge((), 1), Merge((1, 2), 17), "merge all of it", None], ids=str)
-def test_a_policy_that_chooses_badly_is_refused_and_harms_nothing(choice):
-    class Bad:
-        def choose(self, version, options):
-            return choice if version.table_count() else NOTHING
-
-    directory = _core.SimulatedDirectory()
-    db = open_on(directory, {"compaction": Bad()})
-    db.put(b"k", b"v")
-    with pytest.raises(PolicyError):
-        db.flush()
-    assert isinstance(db._failure, PolicyError) and dict(db.items()) == {b"k": b"v"}
-    assert db._tree.version.table_count() == 1 and db.verify()
-    db.close()
-    assert dict(open_files(directory.files(), {"compaction": "leveled"}).items()) == {b"k": b"v"}
-
-
-# ------------------------------------------------------------------ long merges
-
-
-def steps_of_a_merge(monkeypatch, between):
-    """A database of several tables, merged into one run in many steps; `between(db, n)` is called after step n."""
-    monkeypatch.setattr(flushing, "STEP_BYTES", 512)
-    db = open_on(_core.SimulatedDirectory(), {**SMALL, "compaction": Never()})
-    several_tables(db, 4)
-    steps = []
-
-    def pause():
-        steps.append(len(steps))
-        between(db, len(steps))
-        db._shaker._pause()
-
-    return db, pause, steps
-
-
-def test_memtables_that_fill_up_during_a_merge_are_flushed_between_its_steps(monkeypatch):
-    def between(db, step):
-        if step % 3 == 0:
-            db.put(b"%03d" % (step % 20), b"newer %d" % step)
-            db.put(b"new %d" % step, b"")
-            expected[b"%03d" % (step % 20)], expected[b"new %d" % step] = b"newer %d" % step, b""
-            db._seal()
-            assert len(db._tree.sealed) == 1
-
-    db, pause, steps = steps_of_a_merge(monkeypatch, between)
-    expected = dict(db.items())
-    carry_out(db._tree, merge_everything(db._tree.version), pause)
-    assert len(steps) > 6 and not db._tree.sealed
-    assert len(db._tree.version.levels[0]) == len(steps) // 3, "each is a table of its own, above the merge's output"
-    assert dict(db.items()) == expected and db.verify()
-    db.compact()
-    assert dict(db.items()) == expected
-    db.close()
-
-
-@pytest.mark.parametrize("step", [1, 2, 5])
-def test_a_merge_given_up_at_any_step_loses_nothing_and_leaves_nothing(monkeypatch, step):
-    def between(db, now):
-        if now == step:
-            db._shaker.stopping = True
-
-    db, pause, steps = steps_of_a_merge(monkeypatch, between)
-    expected, version, files = dict(db.items()), db._tree.version, set(db._tree.directory.list())
-    with pytest.raises(Stopping):
-        carry_out(db._tree, merge_everything(version), pause)
-    assert len(steps) == step
-    assert db._tree.version == version and set(db._tree.directory.list()) == files
-    assert dict(db.items()) == expected and db.verify()
-    directory = db._tree.directory
-    db.close()
-    assert dict(open_files(directory.files(), {"compaction": "leveled"}).items()) == expected
-
-
-def test_a_snapshot_taken_before_a_merge_reads_on_through_it(monkeypatch):
-    seen = []
-    db, pause, _ = steps_of_a_merge(monkeypatch, lambda db, step: seen.append(dict(then.scan()) == before))
-    before = dict(db.items())
-    then, rows = db.snapshot(), db.scan()
-    first = next(rows)
-    carry_out(db._tree, merge_everything(db._tree.version), pause)
-    db.clear()
-    db.compact()
-    assert all(seen) and dict(then.scan()) == before and dict([first, *rows]) == before
-    then.close()
-    db.close()
-
-
-def test_closing_gives_a_long_merge_up(path, monkeypatch):
-    """The thread is amid a merge of many steps when close() comes; nothing is lost, and close does not wait for its end."""
-    came, go = threading.Event(), threading.Event()
-    genuine = shaking.Shaker._pause
-
-    def pause(self):
-        came.set()
-        assert go.wait(60)
-        genuine(self)
-
-    monkeypatch.setattr(shaking.Shaker, "_pause", pause)
-    monkeypatch.setattr(flushing, "STEP_BYTES", 512)
-    db = lsm.open(path, **{**SMALL, "compaction": Never()})
-    several_tables(db, 4)
-    expected = dict(db.items())
-    compacting = Aside(db.compact)
-    assert came.wait(60)
-    closing = Aside(db.close)
-    until(lambda: db._shaker.stopping)
-    go.set()
-    closing.result()
-    with pytest.raises(ClosedError):
-        compacting.result()
-    assert db._shaker.tree.counters.compactions == 0
-    with lsm.open(path, compaction="leveled") as db:
-        assert dict(db.items()) == expected and db.verify()
 
 
 # ------------------------------------------------------------------ waiting, ending
