@@ -1,7 +1,7 @@
 """This project's engines: the compiled LSM tree, and by `engine_store` any other that lsm.open knows.
 
 Nothing but the defaults is measured. The cache differs from them in the states whose point it is (cached,
-disk), the compression with --compression none, and there only the compiled engine is told so.
+disk, cold), the memtable in fillsustained, the compression with --compression none, and there only the compiled engine is told so.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,6 +35,8 @@ class Lsm(Store):
             chosen["compression"] = "none"
         if self.budget.cache_bytes != defaults.cache_bytes:
             chosen["block_cache_bytes"] = self.budget.cache_bytes
+        if self.budget.memtable_bytes != defaults.memtable_bytes:
+            chosen["memtable_bytes"] = self.budget.memtable_bytes
         return chosen
 
     def open(self) -> None:
