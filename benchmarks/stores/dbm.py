@@ -19,7 +19,7 @@ class Dbm(Store):
         os.makedirs(self.path, exist_ok=True)
         self.db = dbm.open(os.path.join(self.path, "data"), "c")
         self.put, self.delete = self.db.__setitem__, self.db.__delitem__
-        self.get = getattr(self.db, "get")
+        self.get = self.db.get
 
     @classmethod
     def version(cls) -> str:

@@ -89,11 +89,10 @@ cdef inline size_t node_bytes(uint32_t height) noexcept nogil:
 
 
 cdef inline int skiplist_ensure(const Skiplist *self, Arena *nodes, uint64_t insertions) noexcept nogil:
-    """Make sure of the nodes that so many insertions may need at the most: a node is split when it is full, and is half
-    full then. -1 when there is no memory."""
-    cdef uint64_t splits = self.full + insertions // (NODE_ENTRIES // 2) + 1
-    if splits > insertions:
-        splits = insertions
+    """Make sure of the nodes that so many insertions may need at the most: one splits a node that is full now; a node
+    that is not takes two at least, one that fills it and one that splits it. -1 when there is no memory."""
+    cdef uint64_t full = self.full if self.full < insertions else insertions
+    cdef uint64_t splits = full + (insertions - full) // 2
     return arena_ensure(nodes, splits * sizeof(Node))
 
 
