@@ -25,7 +25,7 @@ from libc.string cimport memcpy, memmove, memset
 
 from lsm.core.arena cimport Arena, arena_ensure, arena_round, arena_take
 from lsm.core.coding cimport Slice
-from lsm.core.key cimport compare_keys, key_prefix, tag_sequence
+from lsm.core.key cimport compare_keys, key_prefix
 
 cdef extern from "lsm_bits.h" nogil:
     void LSM_ASSERT(bint condition)
@@ -221,21 +221,6 @@ cdef inline Place skiplist_before(const Skiplist *self, Slice key) noexcept nogi
     return place
 
 
-cdef inline const Entry *skiplist_get(const Skiplist *self, Slice key, uint64_t sequence) noexcept nogil:
-    """The newest version of `key` at or below `sequence`, or NULL."""
-    cdef bint found
-    cdef uint64_t prefix = key_prefix(key.data, key.size)
-    cdef Node *node = _find_node(self, prefix, key.data, key.size)
-    cdef uint32_t index = _search_node(node, prefix, key.data, key.size, &found)
-    cdef const Entry *entry
-    if not found:
-        return NULL
-    entry = node.entry[index]
-    while entry != NULL and tag_sequence(entry.tag) > sequence:
-        entry = entry.older
-    return entry
-
-
 cdef inline void _link_after(Skiplist *self, Node *node, Node *new) noexcept nogil:
     """Link `new`, filled and directly behind `node`, into every level of its tower."""
     cdef Node *at = self.head
@@ -307,10 +292,10 @@ cdef inline Entry *_entry_new(Arena *arena, Slice key, uint64_t tag, Slice value
     return entry
 
 
-cdef inline void skiplist_insert(Skiplist *self, Arena *nodes, Arena *entries, Slice key, uint64_t tag,
-                                 Slice value) noexcept nogil:
-    """Add a version, newer than all of its key. Needs entry_bytes ensured in `entries`, and skiplist_ensure; cannot
-    fail."""
+cdef inline Entry *skiplist_insert(Skiplist *self, Arena *nodes, Arena *entries, Slice key, uint64_t tag,
+                                   Slice value) noexcept nogil:
+    """Add a version, newer than all of its key, and answer its entry. Needs entry_bytes ensured in `entries`, and
+    skiplist_ensure; cannot fail."""
     cdef uint64_t prefix = key_prefix(key.data, key.size)
     cdef Entry *entry = _entry_new(entries, key, tag, value)
     cdef Node *node
@@ -326,20 +311,21 @@ cdef inline void skiplist_insert(Skiplist *self, Arena *nodes, Arena *entries, S
         LSM_ASSERT(node.entry[index].tag < tag)
         entry.older = node.entry[index]
         node.entry[index] = entry
-        return
+        return entry
     if node.count == NODE_ENTRIES:
         if index == NODE_ENTRIES and node.tower[0].next == NULL:
             new = _node_new(nodes, _random_height(self))    # ascending keys leave full nodes behind them
             _insert_at(self, new, 0, prefix, entry)
             _link_after(self, node, new)
             self.recent = new
-            return
+            return entry
         new = _split(self, nodes, node, NODE_ENTRIES // 2)
         if index > node.count:      # at node.count it still belongs to the old node: the low key of `new` stays
             index -= node.count
             node = new
     _insert_at(self, node, index, prefix, entry)
     self.recent = node
+    return entry
 
 
 cdef inline int skiplist_check(const Skiplist *self) noexcept nogil:
