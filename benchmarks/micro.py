@@ -27,6 +27,6 @@ def test(benchmark, workshop, name):
     loop, operations = made
     benchmark.group = name.split("-")[0]
     benchmark.extra_info["operations"] = operations
-    benchmark.pedantic(loop, rounds=20, warmup_rounds=1)
+    benchmark.pedantic(loop, rounds=20)
     if benchmark.stats:
         benchmark.extra_info["nanoseconds"] = benchmark.stats.stats.median / operations * 1e9
