@@ -58,6 +58,8 @@ cdef class Memtable:
 
     def check(self):
         """Raise AssertionError when an invariant of the skip list is broken."""
-        cdef int broken = skiplist_check(&self.table.list)
+        cdef int broken
+        memtable_order(self.table)
+        broken = skiplist_check(&self.table.list)
         if broken != 0:
             raise AssertionError(f"skiplist invariant {broken} is broken")
