@@ -11,6 +11,7 @@ from libc.stdlib cimport calloc, free
 from lsm.core.coding cimport Slice
 from lsm.core.cursor cimport Cursor, Waiting
 from lsm.core.fault cimport Fault, fault_memory
+from lsm.core.rows cimport Rows
 from lsm.core.sources cimport Run, run_find
 from lsm.core.table_cursor cimport TableCursor, table_cursor_open
 
@@ -124,6 +125,12 @@ cdef inline int run_cursor_prev(Cursor *cursor, Fault *fault) noexcept nogil:
     return _settle_backward(self, self.inner.prev(self.inner, fault), fault)
 
 
+cdef inline int run_cursor_fill(Cursor *cursor, Rows *rows, Fault *fault) noexcept nogil:
+    cdef RunCursor *self = <RunCursor *>cursor
+    cdef int status = self.inner.fill(self.inner, rows, fault)
+    return _settle_backward(self, status, fault) if rows.backward else _settle_forward(self, status, fault)
+
+
 cdef inline void run_cursor_close(Cursor *cursor) noexcept nogil:
     cdef RunCursor *self = <RunCursor *>cursor
     if self.inner != NULL:
@@ -145,5 +152,6 @@ cdef inline Cursor *run_cursor_open(const Run *run, bint scan) noexcept nogil:
     self.base.last = run_cursor_last
     self.base.next = run_cursor_next
     self.base.prev = run_cursor_prev
+    self.base.fill = run_cursor_fill
     self.base.close = run_cursor_close
     return &self.base

@@ -15,12 +15,14 @@ from lsm.core.block_cursor cimport (BlockCursor, block_cursor_first, block_curso
                                     block_cursor_last, block_cursor_next, block_cursor_open, block_cursor_prev,
                                     block_cursor_seek)
 from lsm.core.block_format cimport SealedBlock, sealed_block, sealed_open
+from lsm.core.block_rows cimport block_rows
 from lsm.core.buffer cimport Buffer, buffer_free, buffer_reserve
 from lsm.core.cached_block cimport Block, block_data, block_release
 from lsm.core.coding cimport Slice, slice_of
 from lsm.core.compress cimport COMPRESSION_NONE
 from lsm.core.cursor cimport Cursor, Waiting
 from lsm.core.fault cimport Fault, fault_memory
+from lsm.core.rows cimport Rows
 from lsm.core.table cimport Table, count_more, table_block, table_system
 from lsm.core.table_index cimport table_index_block_size, table_index_find
 
@@ -34,7 +36,7 @@ cdef struct TableCursor:
     Table *table
     size_t index            # of the block stood in
     bint scan
-    const Waiting *waiting  # reader: called around reading a block; NULL: nothing to let go of
+    const Waiting *waiting  # reader: called around reads; it, or its `begin`, NULL: nothing to let go of
     bint backward           # which way the next span extends
     Block *held             # reader: the block stood in
     Buffer span             # scan: blocks as stored, span_first .. span_end
@@ -58,6 +60,7 @@ cdef inline Cursor *table_cursor_open(Table *table, bint scan) noexcept nogil:
     self.block.cursor.last = table_cursor_last
     self.block.cursor.next = table_cursor_next
     self.block.cursor.prev = table_cursor_prev
+    self.block.cursor.fill = table_cursor_fill
     self.block.cursor.close = table_cursor_close
     return &self.block.cursor
 
@@ -125,7 +128,7 @@ cdef inline int _reader_block(TableCursor *self, size_t index, Block **block, Fa
     """Data block `index` from the cache, or from the file, waited for as `waiting` says."""
     cdef void *state
     cdef int status
-    if self.waiting == NULL:
+    if self.waiting == NULL or self.waiting.begin == NULL:
         return table_block(self.table, index, True, block, fault)
     if table_block(self.table, index, False, block, fault) != 0:
         return -1
@@ -187,16 +190,29 @@ cdef inline int table_cursor_next(Cursor *cursor, Fault *fault) noexcept nogil:
     return 0 if cursor.valid else _cursor_next_block(cursor, fault)
 
 
-cdef inline int table_cursor_prev(Cursor *cursor, Fault *fault) noexcept nogil:
+cdef inline int _cursor_previous_block(Cursor *cursor, Fault *fault) noexcept nogil:
     cdef TableCursor *self = <TableCursor *>cursor
-    if block_cursor_prev(cursor, fault) != 0:
-        return -1
-    if cursor.valid or self.index == 0:
+    if self.index == 0:
         return 0
     self.backward = True
     if _cursor_enter(self, self.index - 1, fault) != 0:
         return -1
     return block_cursor_last(cursor, fault)
+
+
+cdef inline int table_cursor_prev(Cursor *cursor, Fault *fault) noexcept nogil:
+    if block_cursor_prev(cursor, fault) != 0:
+        return -1
+    return 0 if cursor.valid else _cursor_previous_block(cursor, fault)
+
+
+cdef inline int table_cursor_fill(Cursor *cursor, Rows *rows, Fault *fault) noexcept nogil:
+    """The rows of one block; at its end on to the next."""
+    if block_rows(cursor, rows, fault) != 0:
+        return -1
+    if cursor.valid:
+        return 0
+    return _cursor_previous_block(cursor, fault) if rows.backward else _cursor_next_block(cursor, fault)
 
 
 cdef inline int table_cursor_seek(Cursor *cursor, Slice key, uint64_t tag, Fault *fault) noexcept nogil:
