@@ -75,8 +75,7 @@ cdef class Snapshot:
     def multi_get(self, keys, default=None):
         """The values of many keys at the moment; `default` where there was none."""
         self.enter()
-        cdef View view = self.store.view
-        return [self.store.find(key, view, self.sequence, default) for key in keys]
+        return self.store.find_many(keys, self.store.view, self.sequence, default)
 
     def scan(self, start=None, stop=None, *, prefix=None, bint include_start=True, bint include_stop=False,
              bint reverse=False, limit=None, bint keys=True, bint values=True):

@@ -9,7 +9,8 @@ Invariants: sequences are added in ascending order; entries are never removed; o
 memtable, nothing is added to this one any more.
 
 Owner: binding/memtable.pxi, which lives as long as any view or cursor that reads it.
-Threads: any number of readers beside one writer. The lock is held for a search or an insertion, never longer.
+Threads: any number of readers beside one writer. The lock is held for an insertion, a search, or 64 searches that wait
+for memory together; never longer.
 """
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
@@ -19,6 +20,7 @@ from lsm.core.arena cimport Arena, arena_ensure, arena_free, arena_init
 from lsm.core.coding cimport Slice
 from lsm.core.key cimport KIND_DELETE, tag_kind, tag_sequence
 from lsm.core.skiplist cimport Entry, Node, Skiplist, skiplist_ensure, skiplist_get, skiplist_init, skiplist_insert
+from lsm.core.skiplist_many cimport Search, search_begin, skiplist_get_many
 
 cdef extern from "lsm_bits.h" nogil:
     ctypedef struct lsm_rwlock:
@@ -89,3 +91,13 @@ cdef inline const Entry *memtable_get(Memtable *self, Slice key, uint64_t sequen
     entry = skiplist_get(&self.list, key, sequence)
     lsm_read_unlock(&self.lock)
     return entry
+
+
+cdef inline void memtable_get_many(Memtable *self, Search *searches, size_t count, uint64_t sequence) noexcept nogil:
+    """The same for `count` keys at once: `key` of each search is given, `found` the answer."""
+    cdef size_t i
+    lsm_read_lock(&self.lock)
+    for i in range(count):
+        search_begin(&searches[i], &self.list, searches[i].key)
+    skiplist_get_many(searches, count, sequence)
+    lsm_read_unlock(&self.lock)

@@ -67,6 +67,11 @@ cdef inline size_t run_find(const Run *self, Slice key) noexcept nogil:
     return low
 
 
+cdef inline bint table_may_hold(const Table *table, Slice key) noexcept nogil:
+    return (compare_slices(key, table.properties.smallest) >= 0
+            and compare_slices(key, table.properties.largest) <= 0)
+
+
 cdef inline int _ask_table(Table *table, Slice key, uint64_t hash_, uint64_t sequence, bint may_read, Lookup *out,
                            Fault *fault) noexcept nogil:
     """1 when the table settles the question (found, or would have to be read), 0 when not, -1 on a fault."""
@@ -93,7 +98,7 @@ cdef inline int _ask_tables(const Sources *self, Slice key, uint64_t sequence, b
     cdef int settled
     for i in range(self.youngs):
         table = self.young[i]
-        if compare_slices(key, table.properties.smallest) >= 0 and compare_slices(key, table.properties.largest) <= 0:
+        if table_may_hold(table, key):
             settled = _ask_table(table, key, hash_, sequence, may_read, out, fault)
             if settled != 0:
                 return settled
