@@ -31,10 +31,11 @@ from lsm.core.log cimport (
     log_watermark,
 )
 from lsm.core.memtable cimport (
-    Memtable as c_memtable, memtable_add, memtable_bytes, memtable_ensure, memtable_free, memtable_get,
-    memtable_new,
+    Memtable as c_memtable, memtable_add, memtable_bytes, memtable_ensure, memtable_free,
+    memtable_get, memtable_new, memtable_order,
 )
 from lsm.core.memtable_cursor cimport memtable_cursor
+from lsm.core.memtable_index cimport index_ask
 from lsm.core.merge cimport (
     Merge, merge_add, merge_close, merge_first, merge_init, merge_last, merge_seek, merge_seek_before, merge_step,
     merge_top,

@@ -16,9 +16,8 @@ from lsm.core.cached_block cimport Block, block_release
 from lsm.core.coding cimport Slice, slice_of
 from lsm.core.fault cimport Fault
 from lsm.core.key cimport compare_slices, tag_kind
-from lsm.core.memtable cimport Memtable, memtable_get_many
+from lsm.core.memtable cimport Memtable, memtable_ask, memtable_ask_entry, memtable_get
 from lsm.core.skiplist cimport Entry, entry_value
-from lsm.core.skiplist_many cimport SEARCHES_MAX, Search
 from lsm.core.sources cimport (LOOKUP_ABSENT, LOOKUP_WOULD_READ, Lookup, Run, Sources, lookup_release, run_find, table_may_hold)
 from lsm.core.table cimport (TABLE_FOUND, Table, TableAnswer, table_block, table_block_get, table_counts_absent,
                              table_counts_found, table_passes)
@@ -26,7 +25,7 @@ from lsm.core.table_index cimport table_index_find
 
 
 cdef enum:
-    MANY_MAX = SEARCHES_MAX
+    MANY_MAX = 64
 
 
 ctypedef struct Wanted:
@@ -45,15 +44,15 @@ cdef inline void wanted_release(Wanted *self) noexcept nogil:
 
 
 cdef inline void _find_in_memtable(Memtable *table, Wanted **open, size_t *count, uint64_t sequence) noexcept nogil:
-    cdef Search searches[SEARCHES_MAX]
     cdef const Entry *entry
     cdef size_t kept = 0
     cdef size_t i
     for i in range(count[0]):
-        searches[i].key = open[i].key
-    memtable_get_many(table, searches, count[0], sequence)
+        memtable_ask(table, open[i].hash)
     for i in range(count[0]):
-        entry = searches[i].found
+        memtable_ask_entry(table, open[i].hash)
+    for i in range(count[0]):
+        entry = memtable_get(table, open[i].key, open[i].hash, sequence)
         if entry == NULL:
             open[kept] = open[i]
             kept += 1
@@ -159,13 +158,10 @@ cdef inline int sources_find_many(const Sources *self, Wanted *wanted, size_t co
         open[i] = &wanted[i]
         wanted[i].block = wanted[i].found.block = NULL
         wanted[i].found.kind = LOOKUP_ABSENT
+        wanted[i].hash = hash64(wanted[i].key.data, wanted[i].key.size)
     for j in range(self.memtables):
         if left > 0 and self.memtable[j].entries > 0:
             _find_in_memtable(self.memtable[j], open, &left, sequence)
-    if self.youngs == 0 and self.runs == 0:
-        return 0
-    for i in range(left):
-        open[i].hash = hash64(open[i].key.data, open[i].key.size)
     for j in range(self.youngs):
         for i in range(left):
             open[i].table = self.young[j] if table_may_hold(self.young[j], open[i].key) else NULL
