@@ -63,7 +63,8 @@ def print_heading(plan: Plan, machine: dict, stores: dict[str, str]) -> None:
     print(f"has such a thing: memtable {budget.memtable_bytes // MIB} MiB, block cache {budget.cache_bytes // MIB} MiB")
     print("(state cached: four times the data; disk and cold: a fifth of the data, files in the page cache or dropped")
     print(f"from it), blocks of {budget.block_bytes} bytes, filter of {budget.bloom_bits} bits a key, log on; no sync but")
-    print("in fillsync, where every call syncs. What a process that is killed had written is kept by all but dict and SortedDict.")
+    print("in fillsync, where every call syncs. What a process that is killed had written is kept by all but dict,")
+    print("SortedDict and dbm.")
     for name, note in stores.items():
         print(f"  {name:<11} {note}")
     print(flush=True)

@@ -10,6 +10,7 @@ from types import ModuleType
 
 from stores.contract import Budget, MissingStore, Pair, Store
 
+SLOW_ENGINES = {"pylsm": 50_000}  # engine: records it is given at most
 
 class Lsm(Store):
     name, package, engine = "lsm", "lsm", "lsm"
@@ -91,7 +92,9 @@ def engine_store(name: str) -> type[Store] | None:
     """The store of another engine of this project; None when lsm.open knows no engine of that name."""
     if name not in engine_names():
         return None
-    return type(name.capitalize(), (Lsm,), {"name": name, "engine": name, "keywords": lambda self: {}})
+    most = SLOW_ENGINES.get(name)
+    members = {"name": name, "engine": name, "keywords": lambda self: {}, "most_writes": most, "most_records": most}
+    return type(name.capitalize(), (Lsm,), members)
 
 
 def engine_names() -> list[str]:

@@ -37,7 +37,7 @@ SEEKS = 50_000
 MOST_READS = 1_000_000
 MEMTABLE_SHARE = 0.6  # of a memtable, in keys and values; the rest is for the entries themselves
 READ_STATES = ("memtable", "uncompacted", "compacted", "cached", "disk", "cold")
-SETTLED_SECONDS, MOST_SETTLING = 0.25, 120
+SETTLED_SECONDS, MOST_SETTLING = 0.1, 120
 
 
 @dataclass(frozen=True)
