@@ -208,7 +208,7 @@ def _time_merge(View view not None):
     cdef Fault fault
     cdef size_t entries = 0
     cdef int status
-    if view.cursors(&merge) != 0:
+    if view.cursors(&merge, &_without_gil) != 0:
         merge_close(&merge)
         raise MemoryError
     status = merge_first(&merge, &fault)
