@@ -7,7 +7,7 @@
 #
 # Threads: a Directory may be shared; a LogFile has one writer and one syncer (locks of its own keep misuse from harm).
 cimport cython
-from libc.errno cimport EINVAL, ENAMETOOLONG, ENOENT, ENOMEM
+from libc.errno cimport EBADF, EINVAL, ENAMETOOLONG, ENOENT, ENOMEM
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, strlen
@@ -116,6 +116,8 @@ cdef class Directory:
         if error == EINVAL or error == ENAMETOOLONG:
             raise ValueError(f"{doing} {name!r} in {self.path!r}: give a plain name (1 to 63 bytes, no slash), and "
                              "a size within the file")
+        if error == EBADF:
+            self.opened()                       # closed meanwhile?
         return raise_system(error, self.path, name, doing)
 
     def create(self, str name, data):
@@ -241,7 +243,7 @@ cdef class Directory:
         with nogil:
             error = env.sync_directory(env)
         if error != 0:
-            raise_system(error, self.path, "", "syncing the directory")
+            self.refuse(error, "", "syncing the directory")
 
     def list(self):
         """The names, sorted."""
@@ -254,7 +256,7 @@ cdef class Directory:
             with nogil:
                 error = env.list(env, _collect_name, &names)
             if error != 0:
-                raise_system(error, self.path, "", "listing the directory")
+                self.refuse(error, "", "listing the directory")
             if names.size == 0:
                 return []
             return sorted(_os.fsdecode(name) for name in names.text[:names.size - 1].split(b"\0"))

@@ -26,6 +26,8 @@ cdef enum Shut:
     GATE_SHUT = 3               # neither read nor written
 
 
+cdef double FORK_LOOK_SECONDS = 1.0     # between two looks whether this is the child of a fork by now
+
 GATE_CLOSED_FLAG = GATE_CLOSED
 GATE_FORKED_FLAG = GATE_FORKED
 GATE_SLOW_FLAG = GATE_SLOW
@@ -38,13 +40,16 @@ def forked():
     fork_generation += 1
 
 
-def _work_for_another(work, list outcome, done):
+def _work_for_another(work, another, dict stand_ins, list outcome, done):
+    me = PyThread_get_thread_ident()
+    stand_ins[me] = another
     try:
         work()
         outcome.append(None)
     except BaseException as error:
         outcome.append(error)
     finally:
+        del stand_ins[me]
         done.release()
 
 
@@ -55,12 +60,14 @@ cdef class Gate:
     cdef pthread_mutex_t sync_lock
     cdef object failure
     cdef unsigned long holder           # thread that calls Python with the write lock held, or 0
+    cdef dict stand_ins                 # thread that works -> the one that waits for it (`_uninterrupted`)
     cdef double slow_rate               # bytes a second that writers may write while GATE_SLOW
     cdef double slow_debt
     cdef double slowed_seconds
 
     def __cinit__(self):
         self.gate = GATE_CLOSED
+        self.stand_ins = {}
         pthread_mutex_init(&self.write_lock, NULL)
         pthread_mutex_init(&self.sync_lock, NULL)
 
@@ -71,6 +78,10 @@ cdef class Gate:
     def _rotate(self):
         """Put a new memtable and log in the place of the full one. Called under the write lock."""
         raise NotImplementedError
+
+    def _must_not_rotate(self):
+        """Is this thread in the middle of a change of the tree, and was called back from there?"""
+        return False
 
     def _may_rotate(self):
         """May another memtable be filled, or must writers wait?"""
@@ -97,10 +108,12 @@ cdef class Gate:
         return 0
 
     def _check_entry(self):
-        """Refuse a signal handler that came in the middle of a write of its own thread: it would wait for itself."""
-        if self.holder == PyThread_get_thread_ident():
-            raise BusyError("a signal handler used the database in the middle of a write of its own thread: let the "
-                            "handler set a flag, and use the database outside of it")
+        """Refuse who would wait for itself: a signal handler, or a finalizer that the garbage collector runs, that came
+        in the middle of a write of its own thread, or of a change of the tree."""
+        cdef unsigned long me = PyThread_get_thread_ident()
+        if self.holder == <unsigned long>self.stand_ins.get(me, me) or self._must_not_rotate():
+            raise BusyError("a signal handler or finalizer used the database in the middle of a write of its own thread: "
+                            "let it set a flag, and use the database outside of it")
 
     cdef inline void unlock_writes(self) noexcept nogil:
         pthread_mutex_unlock(&self.write_lock)
@@ -168,24 +181,27 @@ cdef class Gate:
         Handlers run in the main thread, between any two steps of its Python code, and may raise. A change of the tree
         must not stop half way for that, so the main thread has another thread make it, and raises what a handler
         raised when it is made. Once the interpreter is being torn down no other thread ever runs again (and nothing
-        interrupts): then this one makes it.
+        interrupts): then this one makes it. In the child of a fork that a handler made the other thread is not there.
         """
+        cdef unsigned long generation = fork_generation
         if sys.is_finalizing() or threading.current_thread() is not threading.main_thread():
             return work()
         outcome = []
         done = _thread.allocate_lock()
         done.acquire()
         try:
-            _thread.start_new_thread(_work_for_another, (work, outcome, done))
+            _thread.start_new_thread(_work_for_another, (work, PyThread_get_thread_ident(), self.stand_ins, outcome, done))
         except RuntimeError:
             return work()                       # no more threads to be had: then it takes its chances
         interrupted = None
         while True:
             try:
-                done.acquire()
-                break
+                if done.acquire(True, FORK_LOOK_SECONDS):
+                    break
             except BaseException as error:
                 interrupted = error
+            if generation != fork_generation:
+                self._refuse()
         if outcome[0] is not None:
             raise outcome[0]
         if interrupted is not None:
@@ -194,6 +210,11 @@ cdef class Gate:
     @property
     def _gate(self):
         return self.gate
+
+    @property
+    def _stand_ins(self):
+        """Threads that work for the main thread just now, which waits for them."""
+        return self.stand_ins
 
     @property
     def _failure(self):

@@ -36,6 +36,9 @@ cdef class Writer(GroupSync):
                 return 0
             self.holder = PyThread_get_thread_ident()
             try:
+                if self._must_not_rotate():
+                    self.holder = 0
+                    return 0                        # the memtable takes a little more than its budget
                 room = self._may_rotate()
                 if room:
                     self._uninterrupted(self._rotate)
@@ -268,6 +271,8 @@ cdef class Writer(GroupSync):
         try:
             if self.gate & ~GATE_SLOW:
                 self._refuse()
+            if self._must_not_rotate():
+                self._check_entry()
             if self.memtable.table.entries > 0:
                 self._uninterrupted(self._rotate)
         finally:
