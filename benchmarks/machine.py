@@ -75,6 +75,15 @@ def peak_rss_bytes() -> int:
     return process_memory("VmHWM") or getrusage_peak()
 
 
+def reset_peak_rss() -> None:
+    """Let the peak begin anew, where the system can; elsewhere it stays that of the whole process."""
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:
+        pass
+
+
 def process_memory(field: str) -> int:
     try:
         with open("/proc/self/status") as file:
@@ -82,6 +91,17 @@ def process_memory(field: str) -> int:
     except OSError:
         return 0
     return int(found[1]) * 1024 if found else 0
+
+
+def io_bytes() -> tuple[int | None, int | None]:
+    """(read from, written to) the device by this process so far. Pages written to a mapped file count when they
+    become dirty, so a mapped log is in it; a file system in memory counts nothing."""
+    try:
+        with open("/proc/self/io") as file:
+            counts = dict(line.split(": ") for line in file.read().splitlines())
+        return int(counts["read_bytes"]), int(counts["write_bytes"])
+    except (OSError, KeyError):
+        return None, None
 
 
 def getrusage_peak() -> int:

@@ -1,7 +1,7 @@
-"""The records every benchmark writes: 16-byte keys, 100-byte values that compress to about half.
+"""The records every benchmark writes: 16-byte keys, values (100 bytes) that compress to about half.
 
 Two sources of the same kind of record:
-  random_keys, random_values   lists drawn from a seed, for the small comparison (versus.py)
+  random_keys, ValuePool       drawn from a seed, for the comparison (bench.py, scaling.py); values of any size
   nth_key, value_of_key        record i by arithmetic alone, for the large one (large.py): no list is held,
                                and whoever reads a pair back can tell whether it is a right one.
 
@@ -16,6 +16,7 @@ from hashlib import blake2b
 KEY_BYTES = 16
 VALUE_BYTES = 100
 RECORD_BYTES = KEY_BYTES + VALUE_BYTES
+POOL_BYTES = 16 << 20  # of different values that a pool holds
 
 _WORD = (1 << 64) - 1
 # Any odd number is invertible modulo 2**64; these two are the finalizer of splitmix64.
@@ -24,15 +25,33 @@ _FIRST_INVERSE, _SECOND_INVERSE = pow(_FIRST, -1, 1 << 64), pow(_SECOND, -1, 1 <
 
 
 def random_keys(count: int, seed: int) -> list[bytes]:
-    draw = random.Random(seed).randbytes
-    keys = {draw(KEY_BYTES): None for _ in range(count)}
-    assert len(keys) == count, "two random 16-byte keys were equal: change the seed"
-    return list(keys)
+    drawn = _cut(random.Random(seed).randbytes(KEY_BYTES * count))
+    assert len(set(drawn)) == count, "two random 16-byte keys were equal: change the seed"
+    return drawn
 
 
-def random_values(count: int, seed: int) -> list[bytes]:
-    draw = random.Random(seed).randbytes
-    return [draw(VALUE_BYTES // 2) * 2 for _ in range(count)]
+def fresh(keys: list[bytes]) -> list[bytes]:
+    """The same keys as new objects, one after the other in memory: what a caller who just made them has."""
+    return _cut(b"".join(keys))
+
+
+def _cut(joined: bytes) -> list[bytes]:
+    return [joined[start : start + KEY_BYTES] for start in range(0, len(joined), KEY_BYTES)]
+
+
+class ValuePool:
+    """Values that belong to keys: of each key one of many values, found by the key's last bytes."""
+
+    def __init__(self, length: int, seed: int) -> None:
+        draw, half = random.Random(seed).randbytes, (length + 1) // 2
+        count = max(64, min(1 << 16, POOL_BYTES // max(length, 1)))
+        self.values = [(draw(half) * 2)[:length] for _ in range(count)]
+
+    def of(self, key: bytes) -> bytes:
+        return self.values[int.from_bytes(key[-3:], "big") % len(self.values)]
+
+    def of_all(self, keys: list[bytes]) -> list[bytes]:
+        return list(map(self.of, keys))
 
 
 def mix(number: int) -> int:

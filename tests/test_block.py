@@ -78,10 +78,41 @@ def test_get_agrees_with_the_list(interval, seed):
         key = rng.choice(entries)[0] if rng.random() < 0.5 else bytes(rng.choices(b"ab\0\xff", k=rng.randrange(9)))
         sequence = rng.randrange(60)
         at = first_at(entries, key, sequence)
-        found, past = _core._block_get(contents, key, sequence)
         hit = at < len(entries) and entries[at][0] == key
-        assert found == (entries[at][1:] if hit else None)
-        assert past == (at < len(entries))
+        for get in (_core._block_get, _core._directory_get):
+            found, past = get(contents, key, sequence)
+            assert found == (entries[at][1:] if hit else None)
+            assert past == (at < len(entries))
+
+
+KEYS = {
+    "random": lambda rng: rng.randbytes(16),
+    "one common prefix": lambda rng: b"users/by-name/" + rng.randbytes(rng.randrange(6)),
+    "common prefix of eight": lambda rng: b"8 bytes:" + rng.randbytes(rng.randrange(9)),
+    "decimal": lambda rng: b"%08d" % rng.randrange(200),
+    "zeros at the end": lambda rng: b"k" * rng.randrange(3) + bytes(rng.randrange(12)),
+    "groups of more than four common bytes": lambda rng: b"%d/the same/%d" % (rng.randrange(3), rng.randrange(100)),
+    "one long group": lambda rng: b"x" * 30 + b"%d" % rng.randrange(1000),
+    "few keys, many versions": lambda rng: b"key-%d" % rng.randrange(4),
+}
+
+
+@pytest.mark.parametrize("shape", KEYS)
+@pytest.mark.parametrize("interval", [1, 4, 16])
+def test_the_directory_finds_what_the_restart_points_find(shape, interval):
+    make, rng = KEYS[shape], random.Random(8)
+    for count in (1, 2, 40, 200):
+        found = {(key, n): (key, n, PUT, b"%d" % n) for key, n in ((make(rng), n) for n in range(1, count + 1))}
+        entries = sorted(found.values(), key=internal)
+        contents = _core._block_build(entries, interval)
+        keys = [rng.choice(entries)[0] for _ in range(150)] + [make(rng) for _ in range(150)]
+        keys += [key[:rng.randrange(len(key) + 1)] for key in keys] + [key + b"\0" for key in keys[:100]]
+        for key in keys:
+            sequence = rng.randrange(count + 2)
+            at = first_at(entries, key, sequence)
+            hit = at < len(entries) and entries[at][0] == key
+            expected = (entries[at][1:] if hit else None), at < len(entries)
+            assert _core._directory_get(contents, key, sequence) == expected == _core._block_get(contents, key, sequence)
 
 
 def crafted(*entries: bytes, restarts=(0,), count=None):
@@ -138,10 +169,11 @@ def test_refuses(name):
         cursor.seek(b"zz")
     assert caught.value.path.endswith("block")
     for key in (b"", b"a", b"b", b"zz"):
-        try:
-            _core._block_get(contents, key)
-        except CorruptionError:
-            pass
+        for get in (_core._block_get, _core._directory_get):
+            try:
+                get(contents, key)
+            except CorruptionError:
+                pass
 
 
 def test_random_bytes_and_every_bit_flipped_never_do_harm():
@@ -159,5 +191,6 @@ def test_random_bytes_and_every_bit_flipped_never_do_harm():
                 assert steps < 2000
                 cursor.seek(b"ab")
                 _core._block_get(contents, b"ab")
+                _core._directory_get(contents, b"ab")
             except CorruptionError:
                 pass

@@ -3,7 +3,9 @@
 from lsm.core.block cimport BlockEntry, BlockView, block_get, block_view
 from lsm.core.block_builder cimport (BlockBuilder, block_builder_add, block_builder_finish, block_builder_free,
                                      block_builder_init)
+from lsm.core.block_directory cimport directory_block, directory_get, directory_view
 from lsm.core.block_cursor cimport BlockCursor, block_cursor_free, block_cursor_init, block_cursor_open
+from lsm.core.cached_block cimport Block
 from lsm.core.bloom cimport (BLOOM_LINE_BYTES, Bloom, BloomBuilder, bloom_builder_add, bloom_builder_fill,
                              bloom_builder_free, bloom_builder_init, bloom_line_count, bloom_may_contain,
                              bloom_probes)
@@ -66,6 +68,28 @@ def _block_get(bytes contents not None, bytes key not None, sequence=None):
     if not found:
         return None, bool(past)
     return (tag_sequence(entry.tag), tag_kind(entry.tag), bytes_of_slice(entry.value)), bool(past)
+
+
+def _directory_get(bytes contents not None, bytes key not None, sequence=None):
+    """The same by the directory of the block."""
+    cdef Block *block = NULL
+    cdef BlockView view
+    cdef BlockEntry entry
+    cdef Fault fault
+    cdef bint found = False, past = False
+    cdef int status = directory_block(slice_of_bytes(contents), b"block", 0, &block, &fault)
+    if status != 0:
+        raise_fault(&fault, "")
+    view = directory_view(block, b"block", 0)
+    try:
+        if directory_get(block, &view, slice_of_bytes(key), seek_tag(sequence_of(sequence)), &found, &past, &entry,
+                         &fault) != 0:
+            raise_fault(&fault, "")
+        if not found:
+            return None, bool(past)
+        return (tag_sequence(entry.tag), tag_kind(entry.tag), bytes_of_slice(entry.value)), bool(past)
+    finally:
+        block_release(block)
 
 
 cdef void _free_block_cursor(c_cursor *cursor) noexcept nogil:

@@ -18,6 +18,7 @@ from lsm.core.key cimport KEY_BYTES_MAX, KIND_PUT, compare_internal
 cdef extern from "lsm_bits.h" nogil:
     bint lsm_likely(bint x)
     bint lsm_unlikely(bint x)
+    uint64_t lsm_load_big64(const void *p)
 
 
 ctypedef struct BlockView:
@@ -161,50 +162,63 @@ cdef inline int block_seek_restart(const BlockView *self, Slice key, uint64_t ta
 
 cdef inline size_t _agreeing(const uint8_t *a, const uint8_t *b, size_t most) noexcept nogil:
     cdef size_t i = 0
+    while i + 8 <= most and lsm_load_big64(a + i) == lsm_load_big64(b + i):
+        i += 8
     while i < most and a[i] == b[i]:
         i += 1
     return i
 
 
+cdef inline int block_get_from(const BlockView *self, const uint8_t *at, Slice key, uint64_t tag, bint *found,
+                               bint *past, BlockEntry *hit, Fault *fault) noexcept nogil:
+    """The first entry at or after (key, tag), if its key is `key`, searched from the entry at `at`: one that is not
+    after a version of `key`, and of whose key the bytes it shares with the entry before are known to be those of `key`.
+    `past` tells that the answer is certain: that an entry at or after it was met, so that no later block need be asked.
+    """
+    cdef const uint8_t *after = entry_decode(at, self.entries_end, hit)
+    cdef size_t agreed                  # bytes of `key` that the entry before begins with
+    cdef size_t before                  # size of the key stood on
+    cdef size_t common, most
+    found[0] = False
+    past[0] = True
+    if lsm_unlikely(after == NULL):
+        return block_fault(self, fault, "data block: bad entry")
+    if hit.shared > key.size:
+        return 0                        # a longer key, that begins with `key`
+    agreed = hit.shared
+    while True:
+        before = <size_t>hit.shared + hit.unshared
+        if hit.shared <= agreed:        # else it differs from `key` where its neighbour did, which was before `key`
+            most = key.size - hit.shared
+            if hit.unshared < most:
+                most = hit.unshared
+            common = _agreeing(hit.delta, key.data + hit.shared, most)
+            agreed = hit.shared + common
+            if common < most:
+                if hit.delta[common] > key.data[agreed]:
+                    return 0
+            elif before > key.size:
+                return 0
+            elif before == key.size and hit.tag <= tag:
+                found[0] = True
+                return 0
+        if after == self.entries_end:
+            past[0] = False
+            return 0
+        after = entry_decode(after, self.entries_end, hit)
+        if lsm_unlikely(after == NULL or hit.shared > before):
+            return block_fault(self, fault, "data block: bad entry")
+
+
 cdef inline int block_get(const BlockView *self, Slice key, uint64_t tag, bint *found, bint *past,
                           BlockEntry *hit, Fault *fault) noexcept nogil:
-    """The first entry at or after (key, tag), if its key is `key`. `past` tells that the answer is certain: that an
-    entry at or after it was met, so that no later block need be asked."""
+    """The first entry at or after (key, tag), if its key is `key`; `past` as above."""
     cdef const uint8_t *at
     cdef const uint8_t *after = NULL
-    cdef size_t agreed = 0              # bytes of `key` that the entry before begins with
-    cdef size_t before = 0              # size of the key before
-    cdef size_t common, most
     cdef uint32_t index = 0
-    found[0] = False
-    past[0] = False
     if self.restart_count > 1 and block_seek_restart(self, key, tag, &index, fault) != 0:
         return -1
     at = block_restart(self, index, hit, &after)
     if at == NULL:
         return block_fault(self, fault, "data block: bad restart point")
-    while at != self.entries_end:
-        after = entry_decode(at, self.entries_end, hit)
-        if lsm_unlikely(after == NULL or hit.shared > before):
-            return block_fault(self, fault, "data block: bad entry")
-        before = hit.shared + hit.unshared
-        at = after
-        if hit.shared > agreed:
-            continue                    # differs from `key` where its neighbour did, which was before `key`
-        most = key.size - hit.shared
-        if hit.unshared < most:
-            most = hit.unshared
-        common = _agreeing(hit.delta, key.data + hit.shared, most)
-        agreed = hit.shared + common
-        if common < most:
-            if hit.delta[common] > key.data[agreed]:
-                past[0] = True
-                return 0
-        elif before > key.size:
-            past[0] = True
-            return 0
-        elif before == key.size and hit.tag <= tag:
-            found[0] = True
-            past[0] = True
-            return 0
-    return 0
+    return block_get_from(self, at, key, tag, found, past, hit, fault)

@@ -5,34 +5,37 @@ The cache holds one reference to each of its blocks (cached_block.pxd); so a blo
 table. `used` never exceeds the capacity: blocks in use are passed over when room is made, and when none can be made
 the new block is simply not kept.
 
-The cache is split into shards (cache_shard.pxd), each with its own hash table, clock and mutex. A block larger than
-its shard's share is never kept. Keys are (table id, offset); ids come from `cache_table_id`, so
-that no two tables of the process share one.
+There is no hash table: each table has a slot for each of its blocks, and a block is found by its number. The cache is
+split into shards (cache_shard.pxd), each with its own clock and mutex; the address of a slot says which is its. A block
+larger than its shard's share is never kept.
 
-Owner: the Cache owns its references. Threads: any, except `cache_close`.
+Owner: the Cache owns its references, a table its slots. Threads: any, except `cache_close`; the counts of hits may lose
+some when threads without the GIL count at the same time.
 """
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 
 from lsm.core.cache_shard cimport (
-    CacheShard, block_charge, cache_hash, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
-    pthread_mutex_unlock, shard_drop, shard_find, shard_insert, shard_make_room,
+    CacheShard, block_charge, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
+    shard_drop, shard_insert, shard_make_room, slot_empty, slot_lock, slot_set,
 )
 from lsm.core.cached_block cimport Block, block_retain
 
 cdef extern from "lsm_bits.h" nogil:
-    uint64_t _add64 "lsm_add"(uint64_t *p, uint64_t value)
+    uint64_t _load_count "lsm_load_relaxed"(uint64_t *p)
+    void _store_count "lsm_store_relaxed"(uint64_t *p, uint64_t value)
+    void _store_recent "lsm_store_relaxed"(uint32_t *p, uint32_t value)
+    void lsm_prefetch(const void *p)
 
 
 cdef enum:
     CACHE_SHARDS_MAX = 16
     CACHE_SHARD_BYTES_MIN = 524288      # smaller caches have fewer shards
-    CACHE_BUCKETS_MIN = 64
+    CACHE_PREFETCH_LINES = 5            # the header of a block and, as a rule, its directory
 
 
 cdef struct Cache:
     uint64_t capacity
-    uint64_t last_table_id
     uint32_t shard_count    # a power of two
     CacheShard *shards
 
@@ -46,7 +49,8 @@ cdef struct CacheStats:
     uint64_t evictions
 
 
-cdef inline CacheShard *_shard_of(Cache *self, uint64_t hash) noexcept nogil:
+cdef inline CacheShard *_shard_of(Cache *self, Block **slot) noexcept nogil:
+    cdef uint64_t hash = <uint64_t><uintptr_t>slot * <uint64_t>0x9E3779B97F4A7C15
     return &self.shards[(hash >> 58) & (self.shard_count - 1)]
 
 
@@ -67,16 +71,7 @@ cdef inline Cache *cache_open(uint64_t capacity) noexcept nogil:
     for i in range(self.shard_count):
         pthread_mutex_init(&self.shards[i].lock, NULL)
         self.shards[i].capacity = capacity // self.shard_count
-        self.shards[i].bucket_count = CACHE_BUCKETS_MIN
-        self.shards[i].buckets = <Block **>calloc(CACHE_BUCKETS_MIN, sizeof(Block *))
-        if self.shards[i].buckets == NULL:
-            cache_close(self)
-            return NULL
     return self
-
-
-cdef inline uint64_t cache_table_id(Cache *self) noexcept nogil:
-    return _add64(&self.last_table_id, 1) + 1
 
 
 cdef inline void cache_close(Cache *self) noexcept nogil:
@@ -85,60 +80,50 @@ cdef inline void cache_close(Cache *self) noexcept nogil:
         return
     for i in range(self.shard_count):
         while self.shards[i].hand != NULL:
-            shard_drop(&self.shards[i], self.shards[i].hand)
-        free(self.shards[i].buckets)
+            shard_drop(&self.shards[i], self.shards[i].hand, True)
         pthread_mutex_destroy(&self.shards[i].lock)
     free(self.shards)
     free(self)
 
 
-cdef inline Block *cache_get(Cache *self, uint64_t table_id, uint64_t offset, bint count_miss) noexcept nogil:
-    """The block, with a reference for the caller, or NULL. Who will ask again before reading counts no miss."""
-    cdef uint64_t hash = cache_hash(table_id, offset)
-    cdef CacheShard *shard = _shard_of(self, hash)
-    cdef Block *block
-    pthread_mutex_lock(&shard.lock)
-    block = shard_find(shard, hash, table_id, offset)
-    if block != NULL:
-        block_retain(block)
-        block.recent = True
-        shard.hits += 1
-    else:
-        shard.misses += count_miss
-    pthread_mutex_unlock(&shard.lock)
+cdef inline Block *cache_get(Cache *self, Block **slot, bint count_miss) noexcept nogil:
+    """The block of a slot, with a reference for the caller, or NULL. Who will ask again before reading counts no miss."""
+    cdef CacheShard *shard = _shard_of(self, slot)
+    cdef Block *block = slot_lock(slot)
+    cdef int i
+    if block == NULL:
+        if count_miss:
+            _store_count(&shard.misses, _load_count(&shard.misses) + 1)
+        return NULL
+    for i in range(CACHE_PREFETCH_LINES):       # before the reference, which waits for the first of them
+        lsm_prefetch(<const char *>block + 64 * i)
+    block_retain(block)
+    slot_set(slot, block)
+    _store_recent(&block.recent, 1)
+    _store_count(&shard.hits, _load_count(&shard.hits) + 1)
     return block
 
 
-cdef inline void cache_put(Cache *self, uint64_t table_id, uint64_t offset, Block *block) noexcept nogil:
+cdef inline void cache_put(Cache *self, Block **slot, Block *block) noexcept nogil:
     """Keep the caller's block too, if there is room and no other thread was faster."""
-    cdef uint64_t hash = cache_hash(table_id, offset)
-    cdef CacheShard *shard = _shard_of(self, hash)
-    block.table_id = table_id
-    block.offset = offset
+    cdef CacheShard *shard = _shard_of(self, slot)
     pthread_mutex_lock(&shard.lock)
-    if shard_find(shard, hash, table_id, offset) == NULL and shard_make_room(shard, block_charge(block)):
-        shard_insert(shard, hash, block)
+    if slot_empty(slot) and shard_make_room(shard, block_charge(block)):
+        shard_insert(shard, slot, block)
     pthread_mutex_unlock(&shard.lock)
 
 
-cdef inline void cache_erase_table(Cache *self, uint64_t table_id) noexcept nogil:
+cdef inline void cache_erase_table(Cache *self, Block **slots, size_t count) noexcept nogil:
     """Forget every block of a table that is being closed."""
     cdef CacheShard *shard
-    cdef Block *block
-    cdef Block *newer
-    cdef size_t left
-    cdef uint32_t i
-    for i in range(self.shard_count):
-        shard = &self.shards[i]
+    cdef size_t i
+    for i in range(count):
+        if slot_empty(&slots[i]):
+            continue
+        shard = _shard_of(self, &slots[i])
         pthread_mutex_lock(&shard.lock)
-        block = shard.hand
-        left = shard.count
-        while left > 0:
-            left -= 1
-            newer = block.newer
-            if block.table_id == table_id:
-                shard_drop(shard, block)
-            block = newer
+        if not slot_empty(&slots[i]):
+            shard_drop(shard, slots[i], True)
         pthread_mutex_unlock(&shard.lock)
 
 

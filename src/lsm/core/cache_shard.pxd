@@ -1,11 +1,15 @@
 # cython: language_level=3
-"""CacheShard: one part of the block cache: a hash table of its blocks, a clock that chooses who goes, a mutex.
+"""CacheShard: one part of the block cache: a clock that chooses who goes, and a mutex.
 
-All functions here want the shard's mutex held. A hit spares a block one round of the hand; a block in use is passed
-over. `used` never exceeds `capacity`. Owner: the shard holds one reference to each of its blocks.
+A block is shown in a slot, an element of its table's array: the number of a block leads straight to it. Readers lock a
+slot for the moment in which they take a reference; the mutex of the shard comes before it. Slots are filled and emptied
+with the mutex held, as all functions named shard_ want it. A hit spares a block one round of the hand; a block in use
+is passed over. `used` never exceeds `capacity`.
+
+Owner: the shard holds one reference to each of its blocks; slots belong to the table, which empties them by
+`cache_erase_table` before it goes.
 """
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 
 from lsm.core.cached_block cimport Block, block_release, block_retain
 
@@ -19,7 +23,11 @@ cdef extern from "<pthread.h>" nogil:
 
 cdef extern from "lsm_bits.h" nogil:
     uint32_t _load32 "lsm_load_acquire"(uint32_t *p)
-    void LSM_ASSERT(bint condition)
+    uint32_t _load_recent "lsm_load_relaxed"(uint32_t *p)
+    void _store_recent "lsm_store_relaxed"(uint32_t *p, uint32_t value)
+    uintptr_t lsm_load_relaxed(uintptr_t *p)
+    uintptr_t lsm_slot_lock(uintptr_t *slot)
+    void lsm_slot_set(uintptr_t *slot, uintptr_t word)
 
 
 cdef enum:
@@ -28,8 +36,6 @@ cdef enum:
 
 cdef struct CacheShard:
     pthread_mutex_t lock
-    Block **buckets
-    size_t bucket_count     # a power of two
     size_t count
     Block *hand
     uint64_t used
@@ -41,25 +47,30 @@ cdef struct CacheShard:
 
 
 cdef inline uint64_t block_charge(const Block *self) noexcept nogil:
-    return sizeof(Block) + self.room + CACHE_MALLOC_BYTES
+    return self.contents_at + <uint64_t>self.size + CACHE_MALLOC_BYTES
 
 
-cdef inline uint64_t cache_hash(uint64_t table_id, uint64_t offset) noexcept nogil:
-    cdef uint64_t hash = (table_id * <uint64_t>0xD6E8FEB86659FD93 + offset) * <uint64_t>0x9E3779B97F4A7C15
-    return hash ^ (hash >> 29)
+cdef inline Block *slot_lock(Block **slot) noexcept nogil:
+    """The block shown in the slot, which is locked then; NULL when there is none."""
+    return <Block *>lsm_slot_lock(<uintptr_t *>slot)
 
 
-cdef inline Block **_bucket_of(CacheShard *self, uint64_t hash) noexcept nogil:
-    return &self.buckets[(hash >> 20) & (self.bucket_count - 1)]
+cdef inline void slot_set(Block **slot, Block *block) noexcept nogil:
+    """Unlock the slot, showing `block` from now on, or none."""
+    lsm_slot_set(<uintptr_t *>slot, <uintptr_t>block)
 
 
-cdef inline void shard_drop(CacheShard *self, Block *block) noexcept nogil:
-    """Unlink a block and give back the cache's reference."""
-    cdef Block **link = _bucket_of(self, cache_hash(block.table_id, block.offset))
-    while link[0] != block:
-        LSM_ASSERT(link[0] != NULL)
-        link = &link[0].chain
-    link[0] = block.chain
+cdef inline bint slot_empty(Block **slot) noexcept nogil:
+    return lsm_load_relaxed(<uintptr_t *>slot) == 0
+
+
+cdef inline bint shard_drop(CacheShard *self, Block *block, bint in_use_too) noexcept nogil:
+    """Take a block out of its slot and give back the cache's reference. A block in use stays unless `in_use_too`."""
+    slot_lock(block.slot)
+    if not in_use_too and _load32(&block.references) > 1:
+        slot_set(block.slot, block)
+        return False
+    slot_set(block.slot, NULL)
     if block.newer == block:
         self.hand = NULL
     else:
@@ -70,13 +81,7 @@ cdef inline void shard_drop(CacheShard *self, Block *block) noexcept nogil:
     self.used -= block_charge(block)
     self.count -= 1
     block_release(block)
-
-
-cdef inline Block *shard_find(CacheShard *self, uint64_t hash, uint64_t table_id, uint64_t offset) noexcept nogil:
-    cdef Block *block = _bucket_of(self, hash)[0]
-    while block != NULL and (block.offset != offset or block.table_id != table_id):
-        block = block.chain
-    return block
+    return True
 
 
 cdef inline bint shard_make_room(CacheShard *self, uint64_t charge) noexcept nogil:
@@ -88,48 +93,16 @@ cdef inline bint shard_make_room(CacheShard *self, uint64_t charge) noexcept nog
         steps -= 1
         block = self.hand
         self.hand = block.newer
-        if _load32(&block.references) > 1:
-            continue
-        if block.recent:
-            block.recent = False
-            continue
-        shard_drop(self, block)
-        self.evictions += 1
+        if _load_recent(&block.recent):
+            _store_recent(&block.recent, 0)
+        elif shard_drop(self, block, False):
+            self.evictions += 1
     return self.used <= self.capacity - charge
 
 
-cdef inline void _shard_grow(CacheShard *self) noexcept nogil:
-    """Twice the buckets; without memory for them chains only grow longer."""
-    cdef size_t old_count = self.bucket_count
-    cdef Block **old = self.buckets
-    cdef Block **wider = <Block **>calloc(old_count * 2, sizeof(Block *))
-    cdef Block **bucket
-    cdef Block *block
-    cdef Block *chain
-    cdef size_t i
-    if wider == NULL:
-        return
-    self.buckets = wider
-    self.bucket_count = old_count * 2
-    for i in range(old_count):
-        block = old[i]
-        while block != NULL:
-            chain = block.chain
-            bucket = _bucket_of(self, cache_hash(block.table_id, block.offset))
-            block.chain = bucket[0]
-            bucket[0] = block
-            block = chain
-    free(old)
-
-
-cdef inline void shard_insert(CacheShard *self, uint64_t hash, Block *block) noexcept nogil:
-    """Take a reference to a block that is not here yet and for which room was made; the hand comes to it last."""
-    cdef Block **bucket
-    if self.count >= self.bucket_count:
-        _shard_grow(self)
-    bucket = _bucket_of(self, hash)
-    block.chain = bucket[0]
-    bucket[0] = block
+cdef inline void shard_insert(CacheShard *self, Block **slot, Block *block) noexcept nogil:
+    """Take a reference to a block, for which room was made, and show it in its slot, which is empty. The hand comes to
+    it last."""
     if self.hand == NULL:
         self.hand = block.newer = block.older = block
     else:
@@ -138,5 +111,7 @@ cdef inline void shard_insert(CacheShard *self, uint64_t hash, Block *block) noe
         block.older.newer = block
         self.hand.older = block
     block_retain(block)
+    block.slot = slot
     self.used += block_charge(block)
     self.count += 1
+    slot_set(slot, block)

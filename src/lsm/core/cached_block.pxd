@@ -2,7 +2,9 @@
 """Block: the contents of one block in memory, counted by references.
 
 Whoever makes or is handed a Block has one reference and gives it back by `block_release`; the last frees it. What lies
-in the contents is borrowed from that reference. The other fields belong to the cache that keeps the block.
+in the contents is borrowed from that reference. `slot` and the ring belong to the cache that keeps the block; `count`,
+`common` and `head` describe the directory of a data block (block_directory.pxd), which lies before the contents, next
+to this header, where a search begins.
 
 Threads: contents are immutable once shared; references may be taken and given back by any thread.
 """
@@ -15,33 +17,37 @@ cdef extern from "lsm_bits.h" nogil:
 
 cdef struct Block:
     uint32_t references
-    bint recent             # hit since the hand last passed
-    uint64_t table_id
-    uint64_t offset
-    size_t size             # of the contents, which follow this header
-    size_t room             # bytes allocated for them
-    Block *chain            # next in its bucket
+    uint32_t recent         # hit since the hand last passed
+    uint32_t size           # of the contents
+    uint32_t count          # entries in the directory; 0: there is none
+    uint32_t common         # bytes that every key of the block begins with
+    uint32_t contents_at    # from this header on
+    uint32_t entries_size   # of the contents, before the restart array; set with the directory
+    uint64_t head           # the first eight bytes of the first key, as a prefix
+    Block **slot            # where the cache shows it
     Block *newer            # the clock's ring
     Block *older
 
 
-cdef inline Block *block_new(size_t size, size_t room) noexcept nogil:
-    """A block of its caller, contents not yet set; NULL for no memory."""
+cdef inline Block *block_new(size_t directory, size_t size) noexcept nogil:
+    """A block of its caller with so many bytes of directory and of contents, neither set yet; NULL for no memory."""
     cdef Block *self
-    if room < size or room > (<size_t>-1) // 2:
+    if directory > <size_t>0x0FFFFFFF or size > <size_t>0x7FFFFFFF:
         return NULL
-    self = <Block *>malloc(sizeof(Block) + room)
+    self = <Block *>malloc(sizeof(Block) + directory + size)
     if self != NULL:
         self.references = 1
-        self.recent = False
-        self.size = size
-        self.room = room
-        self.chain = self.newer = self.older = NULL
+        self.recent = self.count = self.common = 0
+        self.head = 0
+        self.size = <uint32_t>size
+        self.contents_at = <uint32_t>(sizeof(Block) + directory)
+        self.slot = NULL
+        self.newer = self.older = NULL
     return self
 
 
 cdef inline uint8_t *block_data(Block *self) noexcept nogil:
-    return <uint8_t *>self + sizeof(Block)
+    return <uint8_t *>self + self.contents_at
 
 
 cdef inline void block_retain(Block *self) noexcept nogil:

@@ -69,6 +69,23 @@ static inline void lsm_write_unlock(lsm_rwlock *lock) {
     __atomic_fetch_and(&lock->word, ~LSM_RW_WRITER, __ATOMIC_RELEASE);
 }
 
+/* A slot: a word that holds an aligned pointer, or 0, and is locked by its lowest bit. The lock guards what the pointer
+   leads to for a few instructions, until a reference is taken; it is never held across a system call, an allocation or
+   anything that needs the GIL. An empty slot is not locked by lsm_slot_lock, which answers 0 then; what else is
+   written to a slot is written by the holder of a lock that all writers share. */
+static inline uintptr_t lsm_slot_lock(uintptr_t *slot) {
+    unsigned spins = 0;
+    for (;;) {
+        uintptr_t word = __atomic_load_n(slot, __ATOMIC_RELAXED);
+        if (word == 0) return 0;
+        if (!(word & 1) && __atomic_compare_exchange_n(slot, &word, word | 1, 1, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return word;
+        lsm_relax(&spins);
+    }
+}
+
+static inline void lsm_slot_set(uintptr_t *slot, uintptr_t word) { __atomic_store_n(slot, word, __ATOMIC_RELEASE); }
+
 /* `size` bytes, a multiple of the size of a huge page, of huge pages where the system gives any; freed by free(). */
 static inline void *lsm_huge_alloc(size_t size) {
     void *memory = NULL;

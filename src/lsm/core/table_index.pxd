@@ -40,7 +40,8 @@ cdef inline Slice table_index_key(const TableIndex *self, size_t i) noexcept nog
 
 
 cdef inline uint64_t table_index_bytes(const TableIndex *self) noexcept nogil:
-    return (self.count + 1) * (2 * sizeof(uint64_t) + sizeof(uint32_t)) + self.key_at[self.count]
+    """Memory taken, with the slots of the cache."""
+    return (self.count + 1) * (3 * sizeof(uint64_t) + sizeof(uint32_t)) + self.key_at[self.count]
 
 
 cdef inline size_t table_index_block_size(const TableIndex *self, size_t i) noexcept nogil:

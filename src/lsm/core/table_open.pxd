@@ -12,7 +12,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset, strlen
 
 from lsm.core.bloom cimport BLOOM_LINE_BYTES, BLOOM_PROBES_MAX
-from lsm.core.cache cimport Cache, cache_erase_table, cache_table_id
+from lsm.core.cache cimport Cache, cache_erase_table
 from lsm.core.cached_block cimport Block, block_data, block_release
 from lsm.core.coding cimport slice_of
 from lsm.core.env cimport MODE_READ, Env
@@ -31,10 +31,11 @@ cdef inline void table_close(Table *self) noexcept nogil:
     if self == NULL:
         return
     if self.cache != NULL:
-        cache_erase_table(self.cache, self.cache_id)
+        cache_erase_table(self.cache, self.slots, self.index.count)
     if self.file != NULL:
         self.env.close(self.file)
     table_index_free(&self.index)
+    free(self.slots)
     free(self.filter_lines)
     block_release(self.properties_block)
     free(self)
@@ -57,7 +58,7 @@ cdef inline int _load_properties(Table *self, const Footer *footer, const TableE
                                  Fault *fault) noexcept nogil:
     cdef Block *block = NULL
     cdef uint64_t where = footer.properties.offset
-    if table_read_block(self, footer.properties, &block, fault) != 0:
+    if table_read_block(self, footer.properties, False, &block, fault) != 0:
         return -1
     self.properties_block = block
     if properties_decode(&self.properties, slice_of(block_data(block), block.size), footer, self.name, fault) != 0:
@@ -73,13 +74,17 @@ cdef inline int _load_properties(Table *self, const Footer *footer, const TableE
 cdef inline int _load_index(Table *self, const Footer *footer, Fault *fault) noexcept nogil:
     cdef Block *block = NULL
     cdef int answer
-    if table_read_block(self, footer.index, &block, fault) != 0:
+    if table_read_block(self, footer.index, False, &block, fault) != 0:
         return -1
     answer = table_index_load(&self.index, slice_of(block_data(block), block.size), self.properties.blocks, footer,
                               self.name, fault)
     block_release(block)
     if answer == 0 and compare_slices(table_index_key(&self.index, self.index.count - 1), self.properties.largest):
         return fault_corrupt(fault, self.name, footer.index.offset, "table index: does not end with the largest key")
+    if answer == 0:
+        self.slots = <Block **>calloc(self.index.count, sizeof(Block *))
+        if self.slots == NULL:
+            return fault_memory(fault)
     return answer
 
 
@@ -88,7 +93,7 @@ cdef inline int _load_filter(Table *self, const Footer *footer, Fault *fault) no
     cdef Block *block = NULL
     cdef void *lines = NULL
     cdef size_t size
-    if table_read_block(self, footer.filter, &block, fault) != 0:
+    if table_read_block(self, footer.filter, False, &block, fault) != 0:
         return -1
     if block.size == 0:
         block_release(block)
@@ -144,7 +149,6 @@ cdef inline int table_open(Env *env, const char *name, const TableExpected *expe
         table_close(self)
         return -1
     memset(&self.counters, 0, sizeof(self.counters))        # they count data blocks only
-    self.cache_id = cache_table_id(cache)
     self.cache = cache              # only now: a table that did not open has no blocks there
     table[0] = self
     return 0

@@ -1,0 +1,127 @@
+"""lsm beside dict, LevelDB, RocksDB, LMDB and others: named workloads, one command. See README.md beside this.
+
+    python benchmarks/bench.py                                     everything, 300,000 records, 3 rounds
+    python benchmarks/bench.py --records 1000000 --goals           what the goals are judged by
+    python benchmarks/bench.py --workloads readrandom,readseq --state cached --stores lsm,lmdb --rounds 1
+
+Prints the machine, what every store was given, medians and ratios, memory, disk, and the goals, met or not.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import asdict
+
+from goals import GOALS, MEMBERS
+from machine import describe_machine
+from report import judge, print_goals, print_rows, print_sizes, rows_of
+from stores import MIB, Budget, MissingStore, store_names, store_type
+from turns import Plan, run_rounds
+from workloads import STAGES, WORKLOADS, Stage, stages_of
+
+MOST_BYTES = 2 << 30  # keys and values of one database: big values get fewer records
+
+
+def main() -> None:
+    arguments = parse()
+    stores = available(arguments.stores, arguments.budget)
+    plan = Plan(
+        stores=list(stores),
+        stages=arguments.stages,
+        records=min(arguments.records, MOST_BYTES // (16 + arguments.value_bytes)),
+        value_bytes=arguments.value_bytes,
+        rounds=arguments.rounds,
+        seed=arguments.seed,
+        directory=arguments.directory,
+        budget=arguments.budget,
+    )
+    machine = describe_machine(arguments.directory)
+    print_heading(plan, machine, stores)
+    rounds = run_rounds(plan)
+    rows, judged = rows_of(plan, rounds), judge(rounds)
+    print_rows(rows, plan.stores)
+    print_sizes(plan, rounds)
+    print_goals(judged, plan.records)
+    if arguments.json:
+        said = {"machine": machine, "stores": stores, "plan": asdict(plan)}
+        with open(arguments.json, "w") as file:
+            json.dump({**said, "rows": rows, "goals": judged, "rounds": rounds}, file, indent=1)
+
+
+def print_heading(plan: Plan, machine: dict, stores: dict[str, str]) -> None:
+    for name, value in machine.items():
+        print(f"{name:<12} {value}")
+    budget = plan.budget
+    print(f"\n{plan.records:,} records, 16-byte random keys, {plan.value_bytes}-byte values that compress to half,")
+    print(f"median of {plan.rounds} rounds, a fresh process for each store and stage, turn by turn. Every store that")
+    print(f"has such a thing: memtable {budget.memtable_bytes // MIB} MiB, block cache {budget.cache_bytes // MIB} MiB")
+    print("(state cached: four times the data; disk: a fifth of the data, files in the page cache), blocks of")
+    print(f"{budget.block_bytes} bytes, filter of {budget.bloom_bits} bits a key, log on; no sync but in fillsync,")
+    print("where every call syncs. What a process that is killed had written is kept by all but dict and SortedDict.")
+    for name, note in stores.items():
+        print(f"  {name:<11} {note}")
+    print(flush=True)
+
+
+def available(names: list[str], budget: Budget) -> dict[str, str]:
+    """The stores that open here, with version and what is to be said of each; the others are told of."""
+    found = {}
+    for name in names:
+        with tempfile.TemporaryDirectory() as place:
+            try:
+                store = store_type(name)(f"{place}/probe", budget)
+            except MissingStore as missing:
+                print(f"LEFT OUT: {missing}\n", file=sys.stderr)
+                continue
+            found[name] = f"{store.version()}: {store.describe()}"
+            store.close()
+    if not found:
+        sys.exit("nothing to measure")
+    return found
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--records", type=int, default=300_000)
+    parser.add_argument("--value-bytes", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--stores", default=",".join(store_names()), help="comma-separated (default: %(default)s)")
+    parser.add_argument("--workloads", default=",".join(WORKLOADS), help="comma-separated (default: all)")
+    states = list(dict.fromkeys(stage.state for stage in STAGES))
+    parser.add_argument("--state", default=",".join(states), help="comma-separated (default: %(default)s)")
+    parser.add_argument("--goals", action="store_true", help="only what the goals need: their stores and workloads")
+    parser.add_argument("--compression", choices=("default", "none"), default="default")
+    parser.add_argument("--directory", default=tempfile.gettempdir(), help="where the databases are written")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", metavar="FILE", help="write every figure of every round there")
+    arguments = parser.parse_args()
+    for name, known in (("stores", store_names()), ("workloads", list(WORKLOADS)), ("state", states)):
+        chosen = getattr(arguments, name).split(",")
+        setattr(arguments, name, chosen)
+        for each in chosen:
+            if each not in known:
+                parser.error(f"--{name}: there is no {each!r}; there are {', '.join(known)}")
+    if arguments.records < 1000 or arguments.rounds < 1 or arguments.value_bytes < 0:
+        parser.error("at least 1000 records, 1 round, and no value of less than 0 bytes")
+    arguments.budget = Budget(compression=arguments.compression)
+    arguments.stages = stages_of(arguments.workloads, arguments.state)
+    if arguments.goals:
+        rivals = [name for members in MEMBERS.values() for name in members]
+        arguments.stores = [name for name in arguments.stores if name in ("lsm", *rivals)]
+        arguments.stages = goal_stages(arguments.stages)
+    return arguments
+
+
+def goal_stages(stages: list[Stage]) -> list[Stage]:
+    wanted = {(goal.workload, goal.stage) for goal in GOALS}
+    kept = []
+    for stage in stages:
+        workloads = tuple(name for name in stage.workloads if (name, stage.name) in wanted)
+        if workloads:
+            kept.append(Stage(stage.name, stage.state, workloads))
+    return kept
+
+
+if __name__ == "__main__":
+    main()

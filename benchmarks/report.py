@@ -1,0 +1,128 @@
+"""The tables of a run: medians and ratios of every workload, memory and disk of every stage, the goals."""
+
+import statistics
+
+from goals import GOALS, MEMBERS, TREES, cost, ratios
+from turns import Plan
+
+WHOLE = frozenset({"flush", "compact", "reopen", "recover"})  # operations that are shown in milliseconds
+MIB = 1 << 20
+
+
+def rows_of(plan: Plan, rounds: list) -> list[dict]:
+    """A row for each workload of each stage: medians in µs an operation, ratios of each rival, and their spread."""
+    rows = []
+    for stage in plan.stages:
+        for workload in stage.workloads:
+            medians = {}
+            for name in plan.stores:
+                costs = [cost(stages[stage.name][name], workload, "seconds")
+                         for stages in rounds if name in stages[stage.name]]  # fmt: skip
+                costs = [each for each in costs if each is not None]
+                medians[name] = statistics.median(costs) * 1e6 if costs else None
+            against = {rival: spread(ratios(rounds, stage.name, workload, rival)) for rival in MEMBERS}
+            rows.append({"workload": workload, "stage": stage.name, "state": stage.state,
+                         "microseconds": medians, "ratios": against,
+                         "fewer": fewer(rounds, stage.name, workload, plan.stores)})  # fmt: skip
+    return rows
+
+
+def spread(values: list[float]) -> dict | None:
+    if not values:
+        return None
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def fewer(rounds: list, stage: str, workload: str, stores: list[str]) -> dict[str, int]:
+    """Stores that did fewer operations than the most, and how many."""
+    done = {}
+    for name in stores:
+        measure = rounds[0][stage].get(name, {}).get("measures", {}).get(workload)
+        if measure:
+            done[name] = measure["operations"]
+    most = max(done.values(), default=0)
+    return {name: count for name, count in done.items() if count < most}
+
+
+def print_rows(rows: list[dict], stores: list[str]) -> None:
+    print(f"{'µs an operation':<20}{'state':<13}" + "".join(f"{name:>11}" for name in stores)
+          + "".join(f"{heading(rival):>25}" for rival in MEMBERS))  # fmt: skip
+    for row in rows:
+        if row["workload"] == "" or not any(row["microseconds"].values()):
+            continue
+        cells = "".join(f"{shown(row, name):>11}" for name in stores)
+        against = "".join(f"{shown_spread(row['ratios'][rival]):>25}" for rival in MEMBERS)
+        print(f"{row['workload']:<20}{row['state']:<13}{cells}{against}")
+    for row in rows:
+        for name, count in row["fewer"].items():
+            print(f"  * {name} did {count:,} operations of {row['workload']} ({row['state']}): it is slow")
+
+
+def heading(rival: str) -> str:
+    return "faster of the trees/lsm" if rival == TREES else f"{rival}/lsm"
+
+
+def shown(row: dict, name: str) -> str:
+    microseconds = row["microseconds"][name]
+    if microseconds is None:
+        return "-"
+    star = "*" if name in row["fewer"] else ""
+    if row["workload"] in WHOLE:
+        return f"{microseconds / 1e3:,.1f} ms{star}"
+    return f"{microseconds:.3f}{star}" if microseconds < 1000 else f"{microseconds:,.0f}{star}"
+
+
+def shown_spread(ratio: dict | None) -> str:
+    return f"{ratio['median']:.2f}x ({ratio['min']:.2f}..{ratio['max']:.2f})" if ratio else "-"
+
+
+def print_sizes(plan: Plan, rounds: list) -> None:
+    print(f"\n{'MiB of the process':<20}{'':<13}" + "".join(f"{name:>11}" for name in plan.stores))
+    for stage in plan.stages:
+        for label, field in (("peak memory", "memory_bytes"), ("bytes on disk", "directory_bytes")):
+            cells = ""
+            for name in plan.stores:
+                found = [stages[stage.name][name][field] for stages in rounds
+                         if stages[stage.name].get(name, {}).get(field) is not None]  # fmt: skip
+                cells += f"{statistics.median(found) / MIB:>11,.1f}" if found else f"{'-':>11}"
+            print(f"{label:<20}{stage.name:<13}{cells}")
+    print_amplification(plan, rounds)
+
+
+def print_amplification(plan: Plan, rounds: list) -> None:
+    """Bytes the process wrote to the device for each byte of a key or value that it was given."""
+    print(f"\n{'write amplification':<20}{'':<13}" + "".join(f"{name:>11}" for name in plan.stores))
+    for stage in plan.stages:
+        if stage.name != "write":
+            continue
+        for workload in stage.workloads:
+            cells = ""
+            for name in plan.stores:
+                measure = rounds[0][stage.name].get(name, {}).get("measures", {}).get(workload)
+                known = measure and measure["written_bytes"] and measure["payload_bytes"]
+                cells += f"{measure['written_bytes'] / measure['payload_bytes']:>11.2f}" if known else f"{'-':>11}"
+            print(f"{workload:<20}{stage.state:<13}{cells}")
+
+
+def judge(rounds: list) -> list[dict]:
+    """Every goal that this run measured, with the ratio reached."""
+    judged = []
+    for goal in GOALS:
+        for rival, factor in goal.factors.items():
+            ratio = spread(ratios(rounds, goal.stage, goal.workload, rival, goal.measure))
+            if ratio:
+                judged.append({"workload": goal.workload, "stage": goal.stage, "rival": rival, "goal": factor,
+                               "measure": goal.measure, "ratio": ratio, "met": ratio["median"] >= factor})  # fmt: skip
+    return judged
+
+
+def print_goals(judged: list[dict], records: int) -> None:
+    if not judged:
+        return
+    print(f"\n{'goal':<20}{'stage':<13}{'against':<9}{'wanted':>8}{'reached':>26}{'short by':>10}")
+    for row in judged:
+        verdict = "met" if row["met"] else f"NOT MET {row['goal'] / row['ratio']['median']:.2f}x"
+        print(f"{row['workload']:<20}{row['stage']:<13}{row['rival']:<9}{row['goal']:>7}x"
+              f"{shown_spread(row['ratio']):>26}  {verdict}")  # fmt: skip
+    met = sum(row["met"] for row in judged)
+    print(f"{met} of {len(judged)} met" + ("" if records == 1_000_000 else "; they are meant for 1,000,000 records"))

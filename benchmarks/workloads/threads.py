@@ -1,0 +1,60 @@
+"""More than one thread on one store. Each thread works through the store that `for_thread` gives it."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from workloads.session import Measure, Session
+
+TURN = 1000  # keys between two looks at whether the readers are done
+
+
+def readrandom_2threads(session: Session) -> Measure:
+    keys = session.reads()
+    half = len(keys) // 2
+    parts = [keys[:half], keys[half:]]
+    return session.timed(len(keys), _together, [lambda part=part: session.store.for_thread().get_each(part)
+                                                for part in parts])  # fmt: skip
+
+
+def readwhilewriting(session: Session) -> Measure:
+    """Reads by one thread while another overwrites as fast as it may; an operation is a read."""
+    keys, over, writes = session.reads(), threading.Event(), [0]
+    targets = session.sample(len(keys))
+    values = session.values(targets, session.newer)
+
+    def write() -> None:
+        store, place = session.store.for_thread(), 0
+        while not over.is_set():
+            part = slice(place, place + TURN)
+            store.put_each(targets[part], values[part])
+            writes[0] += len(targets[part])
+            place = part.stop if part.stop < len(targets) else 0
+
+    def read() -> None:
+        store = session.store.for_thread()
+        for start in range(0, len(keys), TURN):
+            store.get_each(keys[start : start + TURN])
+        over.set()
+
+    measure = session.timed(len(keys), _together, [write, read])
+    return replace(measure, extra={"writes": writes[0], "writes_per_second": writes[0] / measure.seconds})
+
+
+def _together(jobs: Sequence[Callable[[], None]]) -> None:
+    """Run all, each in a thread; what one raises is raised here."""
+    failures: list[BaseException] = []
+
+    def guarded(job: Callable[[], None]) -> None:
+        try:
+            job()
+        except BaseException as failure:  # handed to the caller below
+            failures.append(failure)
+
+    threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]

@@ -1,0 +1,74 @@
+"""Writes, each into a new database: one call each, or a thousand a call."""
+
+from records import fresh
+from workloads.session import BATCH, Measure, Session
+
+Pairs = list[tuple[bytes, bytes]]
+
+
+def fillseq(session: Session) -> Measure:
+    """Ascending keys."""
+    keys = session.make(lambda: fresh(sorted(session.writes())))
+    return _fill(session, "sequential", keys)
+
+
+def fillrandom(session: Session) -> Measure:
+    measure = _fill(session, "random", session.writes())
+    session.filled = measure.operations
+    return measure
+
+
+def _fill(session: Session, name: str, keys: list[bytes]) -> Measure:
+    values = session.values(keys)
+    store = session.open_new(name)
+    measure = session.timed(len(keys), store.put_each, keys, values, payload=_payload(session, keys))
+    session.check(session.pool, keys)
+    return measure
+
+
+def overwrite(session: Session) -> Measure:
+    """Every key again, in another order, with another value."""
+    store = session.fill()
+    keys = session.shuffled(session.writes())
+    values = session.values(keys, session.newer)
+    measure = session.timed(len(keys), store.put_each, keys, values, payload=_payload(session, keys))
+    session.check(session.newer, keys)
+    return measure
+
+
+def deleterandom(session: Session) -> Measure:
+    store = session.fill()
+    keys = session.shuffled(session.writes())
+    measure = session.timed(len(keys), store.delete_each, keys, payload=16 * len(keys))
+    session.filled = 0
+    assert next(iter(store.scan()), None) is None, "rows are left after every key was deleted"
+    return measure
+
+
+def fillbatch(session: Session) -> Measure:
+    """Write batches of a thousand, built by a put each."""
+    batches = session.make(_batches, session)
+    store = session.open_new("batch")
+    payload = _payload(session, session.keys)
+    measure = session.timed(session.records, store.batch_each, batches, payload=payload)
+    session.check(session.pool)
+    return measure
+
+
+def write_many(session: Session) -> Measure:
+    """A thousand pairs a call; a batch where a store has no such call."""
+    batches = session.make(_batches, session)
+    store = session.open_new("many")
+    payload = _payload(session, session.keys)
+    measure = session.timed(session.records, store.write_many_each, batches, payload=payload)
+    session.check(session.pool)
+    return measure
+
+
+def _batches(session: Session) -> list[Pairs]:
+    pairs = list(zip(session.keys, session.pool.of_all(session.keys)))
+    return [pairs[start : start + BATCH] for start in range(0, len(pairs), BATCH)]
+
+
+def _payload(session: Session, keys: list[bytes]) -> int:
+    return len(keys) * session.record_bytes
