@@ -68,13 +68,13 @@ cdef class Directory:
     `mapped=False` writes logs by write calls where they would be memory-mapped.
     """
     cdef Env *env
-    cdef bint closed
+    cdef lsm_atomic_int closed
     cdef readonly str path
     cdef object __weakref__
 
     def __cinit__(self):
         self.env = NULL
-        self.closed = False
+        self.closed = 0
         self.path = ""
 
     def __init__(self, path, create=False, read_only=False, mapped=True):
@@ -327,9 +327,8 @@ cdef class Directory:
     def close(self):
         """Give back the lock and the descriptor. Later use raises ClosedError; closing again does nothing."""
         cdef Env *env = self.env
-        if self.closed or env == NULL:
+        if env == NULL or lsm_swap(&self.closed, 1):
             return
-        self.closed = True
         with nogil:
             env.unlock(env)
             posix_shut(env)

@@ -26,7 +26,7 @@ cdef enum Shut:
     GATE_SHUT = 3               # neither read nor written
 
 
-cdef double FORK_LOOK_SECONDS = 1.0     # between two looks whether this is the child of a fork by now
+cdef double LOOK_SECONDS = 0.5      # between two looks for signals, and whether this is the child of a fork by now
 
 GATE_CLOSED_FLAG = GATE_CLOSED
 GATE_FORKED_FLAG = GATE_FORKED
@@ -55,12 +55,14 @@ def _work_for_another(work, another, dict stand_ins, list outcome, done):
 
 cdef class Gate:
     cdef object __weakref__
-    cdef int gate
+    cdef lsm_atomic_int gate
     cdef pthread_mutex_t write_lock
     cdef pthread_mutex_t sync_lock
-    cdef object failure
-    cdef unsigned long holder           # thread that calls Python with the write lock held, or 0
+    cdef object failure                 # set once
+    cdef lsm_atomic_int failing
+    cdef lsm_atomic_ulong holder        # thread that calls Python with the write lock held, or 0
     cdef dict stand_ins                 # thread that works -> the one that waits for it (`_uninterrupted`)
+    cdef pthread_mutex_t slow_lock      # guards what follows
     cdef double slow_rate               # bytes a second that writers may write while GATE_SLOW
     cdef double slow_debt
     cdef double slowed_seconds
@@ -70,10 +72,12 @@ cdef class Gate:
         self.stand_ins = {}
         pthread_mutex_init(&self.write_lock, NULL)
         pthread_mutex_init(&self.sync_lock, NULL)
+        pthread_mutex_init(&self.slow_lock, NULL)
 
     def __dealloc__(self):
         pthread_mutex_destroy(&self.write_lock)
         pthread_mutex_destroy(&self.sync_lock)
+        pthread_mutex_destroy(&self.slow_lock)
 
     def _rotate(self):
         """Put a new memtable and log in the place of the full one. Called under the write lock."""
@@ -130,14 +134,16 @@ cdef class Gate:
         """Sleep so that writers together write `slow_rate` bytes a second, in naps of a millisecond or more."""
         cdef timespec nap
         cdef double seconds
+        pthread_mutex_lock(&self.slow_lock)
         self.slow_debt += size
         seconds = self.slow_debt / self.slow_rate if self.slow_rate > 0 else 0
-        if seconds < 0.001:
+        seconds = 0 if seconds < 0.001 else min(seconds, 0.05)
+        if seconds > 0:
+            self.slow_debt = 0
+            self.slowed_seconds += seconds
+        pthread_mutex_unlock(&self.slow_lock)
+        if seconds == 0:
             return 0
-        if seconds > 0.05:
-            seconds = 0.05
-        self.slow_debt = 0
-        self.slowed_seconds += seconds
         nap.tv_sec = 0
         nap.tv_nsec = <long>(seconds * 1e9)
         with nogil:
@@ -147,9 +153,9 @@ cdef class Gate:
 
     cdef int fail(self, object error) except -1:
         """From now on nothing is written; the first error is the one that is kept and told."""
-        if self.failure is None:
+        if not lsm_swap(&self.failing, 1):
             self.failure = error
-        self.gate |= GATE_FAILED
+        lsm_set_bits(&self.gate, GATE_FAILED)
         return 0
 
     def _open_gate(self, *, bint read_only):
@@ -158,10 +164,10 @@ cdef class Gate:
     def _close_gate(self, *, bint forked=False):
         """From now on every operation is refused. Waits for a write that is under way, but not in a forked child."""
         if forked:
-            self.gate |= GATE_FORKED
+            lsm_set_bits(&self.gate, GATE_FORKED)
             return
         self.lock_writes()
-        self.gate |= GATE_CLOSED
+        lsm_set_bits(&self.gate, GATE_CLOSED)
         self.unlock_writes()
 
     def _fail(self, error):
@@ -169,11 +175,13 @@ cdef class Gate:
 
     def _slow(self, double rate):
         """Let writers write so many bytes a second; 0 lets them go."""
+        pthread_mutex_lock(&self.slow_lock)
         self.slow_rate = rate
+        pthread_mutex_unlock(&self.slow_lock)
         if rate > 0:
-            self.gate |= GATE_SLOW
+            lsm_set_bits(&self.gate, GATE_SLOW)
         else:
-            self.gate &= ~GATE_SLOW
+            lsm_clear_bits(&self.gate, GATE_SLOW)
 
     def _uninterrupted(self, work):
         """Call `work` where no signal handler can cut it in two.
@@ -196,7 +204,8 @@ cdef class Gate:
         interrupted = None
         while True:
             try:
-                if done.acquire(True, FORK_LOOK_SECONDS):
+                PyErr_CheckSignals()            # no other step here would run a handler whose signal came before the wait
+                if done.acquire(True, LOOK_SECONDS):
                     break
             except BaseException as error:
                 interrupted = error

@@ -24,16 +24,16 @@ cdef class Memtable:
     @property
     def entries(self):
         """Versions held, tombstones included."""
-        return self.table.entries
+        return lsm_load_relaxed(&self.table.entries)
 
     @property
     def tombstones(self):
-        return self.table.tombstones
+        return lsm_load_relaxed(&self.table.tombstones)
 
     @property
     def last_sequence(self):
         """Sequence number of the newest entry, 0 while empty."""
-        return self.table.last_sequence
+        return lsm_load_relaxed(&self.table.last_sequence)
 
     def put(self, bytes key not None, uint64_t sequence, int kind, bytes value not None):
         """Add one version; sequences must ascend."""

@@ -4,7 +4,9 @@ A Reader (Scan, and Cursor in cursor.pxi) refers to its store and learns from it
 view it began with, so that nothing it stands on can go away under it, whatever is flushed, compacted or closed
 meanwhile; the store keeps a list of the open ones, to end them when it is closed.
 
-Threads: one thread at a time; a second one that comes while the first waits for the disk gets BusyError.
+Threads: one thread at a time; a second one that comes while the first waits for the disk gets BusyError. `busy` is the
+right to use `rows` and `view`; `opened` and the places in the list change with the list's guard held too, so that whoever
+closes the store can take them over from a reader that nobody uses, without a reference to it.
 """
 import operator as _operator
 
@@ -16,7 +18,8 @@ cdef class Reader:
     cdef View view
     cdef Visible rows
     cdef bint opened
-    cdef bint busy
+    cdef bint listed
+    cdef lsm_flag busy
     cdef PyObject *before               # neighbours among the open readers of the store; borrowed
     cdef PyObject *behind
 
@@ -35,51 +38,79 @@ cdef class Reader:
             raise MemoryError
         self.opened = True
         self.view = view
-        self.behind = self.store.readers
+        return 0
+
+    cdef int enlist(self) except -1:
+        """Once it is made: from now on closing the store ends it."""
+        cdef Store store = self.store
+        lsm_guard_lock(&store.readers_guard)
+        self.listed = True
+        self.behind = store.readers
         self.before = NULL
         if self.behind != NULL:
             (<Reader>self.behind).before = <PyObject *>self
-        self.store.readers = <PyObject *>self
+        store.readers = <PyObject *>self
+        lsm_guard_unlock(&store.readers_guard)
+        if store.gate & GATE_SHUT:
+            self.let_go()                   # closed meanwhile
+            store._refuse()
         return 0
 
-    cdef int let_go(self) except -1:
-        """Leave the store's list and free what is held."""
-        if not self.opened:
-            return 0
+    cdef bint leave_list(self) noexcept:
+        """Is it for the caller to free what was held? Needs the guard of the list."""
+        cdef bint opened = self.opened
         self.opened = False
+        if not self.listed:
+            return opened
+        self.listed = False
         if self.before != NULL:
             (<Reader>self.before).behind = self.behind
         else:
             self.store.readers = self.behind
         if self.behind != NULL:
             (<Reader>self.behind).before = self.before
-        visible_close(&self.rows)
-        self.view = None
+        return opened
+
+    cdef int let_go(self) except -1:
+        """Leave the store's list and free what is held."""
+        cdef Store store = self.store
+        cdef bint opened
+        if store is None:
+            return 0                        # it was never made
+        lsm_guard_lock(&store.readers_guard)
+        opened = self.leave_list()
+        lsm_guard_unlock(&store.readers_guard)
+        if opened:
+            visible_close(&self.rows)
+            self.view = None
         return 0
 
     cdef inline int enter(self) except -1:
         if self.store.gate & GATE_SHUT:
-            if not self.busy:
+            if not lsm_take(&self.busy):
                 self.let_go()
+                self.busy = False
             self.store._refuse()
-        if not self.opened:
-            raise ClosedError("this cursor is closed: make another one with db.cursor()")
-        if self.busy:
+        if lsm_take(&self.busy):
             raise BusyError("another thread is using this object: give each thread its own")
-        self.busy = True
+        if not self.opened:
+            self.busy = False
+            raise ClosedError("this cursor is closed: make another one with db.cursor()")
         return 0
 
     cdef inline int leave(self, int status, Fault *fault) except -1:
+        cdef object path = self.view.directory.path if status != 0 else None
         self.busy = False
         if status != 0:
-            raise_fault(fault, self.view.directory.path)
+            raise_fault(fault, path)
         return 0
 
     def close(self):
         """Let go of what is held. May be called again."""
-        if self.busy:
+        if lsm_take(&self.busy):
             raise BusyError("another thread is using this object: give each thread its own")
         self.let_go()
+        self.busy = False
 
     def __enter__(self):
         return self
@@ -185,11 +216,12 @@ cdef class Scan(Reader):
             if limit < 0:
                 raise ValueError(f"limit counts rows and cannot be {limit}")
             self.left = min(limit, <int64_t>0x7FFFFFFFFFFFFFFF)
-        return 0
+        return self.enlist()
 
     def __iter__(self):
         return self
 
+    @cython.critical_section
     def __next__(self):
         cdef Fault fault
         cdef int status
@@ -204,23 +236,46 @@ cdef class Scan(Reader):
         else:
             self.begun = True
             status = (visible_last if self.reverse else visible_first)(&self.rows, &fault)
-        self.leave(status, &fault)
-        if not self.rows.valid:
+        if status != 0 or not self.rows.valid:
+            self.leave(status, &fault)
             self.end()
             raise StopIteration
-        if self.left > 0:
-            self.left -= 1
-        if not self.with_values:
-            return bytes_of(self.rows.key)
-        if not self.with_keys:
-            return bytes_of(self.rows.value)
-        return bytes_of(self.rows.key), bytes_of(self.rows.value)
+        try:
+            if self.left > 0:
+                self.left -= 1
+            if not self.with_values:
+                return bytes_of(self.rows.key)
+            if not self.with_keys:
+                return bytes_of(self.rows.value)
+            return bytes_of(self.rows.key), bytes_of(self.rows.value)
+        finally:
+            self.busy = False
 
     cdef int end(self) except -1:
         """The rows are all out: let go of the view now rather than when the last reference goes."""
         self.ended = True
         self.close()
         return 0
+
+
+cdef PyObject *take_over(Store store, Visible *rows) noexcept:
+    """What some open reader that nobody uses just now holds: the caller's from now on, to be freed without any guard.
+    NULL when there is none."""
+    cdef PyObject *at
+    cdef PyObject *view = NULL
+    lsm_guard_lock(&store.readers_guard)
+    at = store.readers
+    while at != NULL and lsm_take(&(<Reader>at).busy):
+        at = (<Reader>at).behind
+    if at != NULL:
+        (<Reader>at).leave_list()
+        rows[0] = (<Reader>at).rows
+        view = <PyObject *>(<Reader>at).view
+        Py_XINCREF(view)
+        (<Reader>at).view = None
+        (<Reader>at).busy = False
+    lsm_guard_unlock(&store.readers_guard)
+    return view
 
 
 cdef int _bound_set(Buffer *bound, Slice key, bint after) except -1:

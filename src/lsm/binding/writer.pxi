@@ -67,7 +67,7 @@ cdef class Writer(GroupSync):
             with nogil:
                 status = self.write_entry_locked(kind, key, value, &sequence, &fault)
         if status != 0 and _final(&fault):
-            self.gate |= GATE_FAILED                # before anybody else may write
+            lsm_set_bits(&self.gate, GATE_FAILED)                # before anybody else may write
         self.unlock_writes()
         if status != 0:
             self.raise_write(&fault, log.directory.path)
@@ -106,7 +106,7 @@ cdef class Writer(GroupSync):
             with nogil:
                 status = self.write_payload_locked(payload, size, count, memory, &sequence, &fault)
         if status != 0 and _final(&fault):
-            self.gate |= GATE_FAILED                # before anybody else may write
+            lsm_set_bits(&self.gate, GATE_FAILED)                # before anybody else may write
         self.unlock_writes()
         if status != 0:
             self.raise_write(&fault, log.directory.path)
@@ -145,8 +145,8 @@ cdef class Writer(GroupSync):
         header.time = self.log.file.env.now(self.log.file.env)
 
     cdef inline void publish(self, const RecordHeader *header, uint64_t bytes_) noexcept nogil:
-        self.bytes_written += bytes_
-        self.log_bytes += record_bytes(header.size)
+        lsm_store_relaxed(&self.bytes_written, self.bytes_written + bytes_)
+        lsm_store_relaxed(&self.log_bytes, self.log_bytes + record_bytes(header.size))
         lsm_store_release(&self.sequence, header.sequence + header.count - 1)
 
     cdef int raise_write(self, Fault *fault, object path) except -1:

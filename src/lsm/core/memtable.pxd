@@ -27,7 +27,8 @@ cdef extern from "lsm_bits.h" nogil:
     void lsm_read_unlock(lsm_rwlock *lock)
     void lsm_write_lock(lsm_rwlock *lock)
     void lsm_write_unlock(lsm_rwlock *lock)
-
+    uint64_t lsm_load_relaxed(const uint64_t *p)
+    void lsm_store_relaxed(uint64_t *p, uint64_t value)
 
 
 ctypedef struct Memtable:
@@ -62,7 +63,7 @@ cdef inline void memtable_free(Memtable *self) noexcept nogil:
 
 
 cdef inline uint64_t memtable_bytes(const Memtable *self) noexcept nogil:
-    return self.nodes.used + self.entries_arena.used
+    return lsm_load_relaxed(&self.nodes.used) + lsm_load_relaxed(&self.entries_arena.used)
 
 
 cdef inline int memtable_ensure(Memtable *self, uint64_t insertions, size_t bytes_) noexcept nogil:
@@ -76,10 +77,10 @@ cdef inline void memtable_add(Memtable *self, Slice key, uint64_t tag, Slice val
     lsm_write_lock(&self.lock)
     skiplist_insert(&self.list, &self.nodes, &self.entries_arena, key, tag, value)
     lsm_write_unlock(&self.lock)
-    self.entries += 1
-    self.last_sequence = tag_sequence(tag)
+    lsm_store_relaxed(&self.entries, self.entries + 1)
+    lsm_store_relaxed(&self.last_sequence, tag_sequence(tag))
     if tag_kind(tag) == KIND_DELETE:
-        self.tombstones += 1
+        lsm_store_relaxed(&self.tombstones, self.tombstones + 1)
 
 
 cdef inline const Entry *memtable_get(Memtable *self, Slice key, uint64_t sequence) noexcept nogil:

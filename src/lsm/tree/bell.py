@@ -24,13 +24,12 @@ class Bell:
             except KeyError:
                 return                          # another thread rings too
 
-    def wait(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Wait for a ring, at most so long; not at all if it is `ready` already."""
+    def wait(self, ready: Callable[[], bool], seconds: float) -> bool:
+        """Wait for a ring, at most so long; not at all if it is `ready` already. False when nothing of that came."""
         rung = _thread.allocate_lock()
         rung.acquire()
         try:
             self._waiting[rung] = None
-            if not ready():
-                rung.acquire(True, seconds)
+            return ready() or rung.acquire(True, seconds)
         finally:
             self._waiting.pop(rung, None)

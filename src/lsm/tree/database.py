@@ -334,6 +334,8 @@ class DB(_core.Store, Engine):
         self._shaker.tidy()
 
     def __del__(self) -> None:
+        if _core is None:                       # the interpreter ends, and has emptied this module: the logs keep it all
+            return
         if getattr(self, "_shaker", self) is self or self._gate & _core.GATE_SHUT_FLAG:
             return                              # never opened, or closed
         warnings.warn(f"the database {self.path!r} was never closed: use `with lsm.open(...)` or close()",

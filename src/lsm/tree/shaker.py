@@ -30,7 +30,7 @@ from lsm.tree.bell import Bell
 from lsm.tree.compact import Pace, carry_out
 from lsm.tree.compaction import NOTHING, Choice, Merge, Nothing, Policy, merge_everything
 from lsm.tree.flush import flush_oldest
-from lsm.tree.tree import SEALED_MAX, Tree
+from lsm.tree.tree import SEALED_MAX, Dropped, Tree
 
 logger = logging.getLogger("lsm")
 
@@ -117,7 +117,7 @@ class Shaker:
         """Do one thing, if there is one, and record how it ended; what goes wrong is kept for the writers."""
         try:
             busy = self.step()
-        except Stopping:
+        except (Stopping, Dropped):
             return False
         except BaseException as error:
             self._failed(error)
@@ -136,6 +136,13 @@ class Shaker:
         if not passes(error):
             self.tree.store._fail(error)
         self.tell()
+
+    def failed(self) -> bool:
+        """Is nothing changed any more?"""
+        try:
+            return self.tree.store._failure is not None
+        except Dropped:
+            return True
 
     def tell(self) -> None:
         self.bell.ring()
@@ -184,7 +191,8 @@ class Shaker:
 
         self.bell.ring()
         while not over():
-            self.bell.wait(over, 0.5)
+            if not self.bell.wait(over, 0.5):
+                self.bell.ring()                # whatever came between the shaker's look at things and its sleep
 
     def wait_for_room(self) -> None:
         begun = time.monotonic()
@@ -249,7 +257,7 @@ def _run(reference: weakref.ref[Shaker], bell: Bell) -> None:
             if not shaker.work():
                 seconds = IDLE_SECONDS
         except BaseException:
-            if shaker.tree.store._failure is not None:
+            if shaker.failed():
                 return
             seconds = RETRY_SECONDS
         del shaker

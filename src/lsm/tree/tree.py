@@ -35,6 +35,10 @@ logger = logging.getLogger("lsm")
 SEALED_MAX = 2          # full memtables that may wait to be flushed while another one is written
 
 
+class Dropped(Error):
+    """Nobody has the database any more: what is not yet done stays in its logs."""
+
+
 @dataclass(frozen=True)
 class Sealed:
     """A memtable that is full, and the log that holds the same writes until it is a table."""
@@ -89,7 +93,7 @@ class Tree:
     def store(self) -> _core.Store:
         store = self._store()
         if store is None:
-            raise Error("the database was dropped while work on it was under way")
+            raise Dropped("the database was dropped while work on it was under way")
         return store
 
     @property
