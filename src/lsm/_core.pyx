@@ -24,10 +24,11 @@ from lsm.core.log cimport (
     log_watermark,
 )
 from lsm.core.memtable cimport (
-    Memtable as c_memtable, memtable_add, memtable_bytes, memtable_ensure, memtable_free, memtable_get,
-    memtable_new,
+    Memtable as c_memtable, lsm_read_lock, lsm_read_unlock, memtable_add, memtable_bytes, memtable_ensure, memtable_free,
+    memtable_get, memtable_new, memtable_order,
 )
 from lsm.core.memtable_cursor cimport memtable_cursor
+from lsm.core.memtable_index cimport index_ask
 from lsm.core.merge cimport (
     Merge, merge_add, merge_close, merge_first, merge_init, merge_last, merge_seek, merge_seek_before, merge_step,
     merge_top,
@@ -40,6 +41,7 @@ from lsm.core.retain cimport Retain, retain_entry, retain_free, retain_init
 from lsm.core.cursor cimport Waiting
 from lsm.core.run_cursor cimport RunCursor, run_cursor_open
 from lsm.core.skiplist cimport Entry, entry_bytes, entry_value, skiplist_check
+from lsm.core.find_many cimport MANY_MAX, Wanted, sources_find_many, wanted_release
 from lsm.core.sources cimport (
     LOOKUP_WOULD_READ, Lookup, Run, Sources, lookup_release, run_init, sources_find, sources_free, sources_init,
 )

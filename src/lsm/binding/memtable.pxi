@@ -6,8 +6,9 @@ The store adds to the newest one; `put`, `get` and `cursor` here are for tests a
 cdef class Memtable:
     cdef c_memtable *table
 
-    def __cinit__(self):
-        self.table = memtable_new()
+    def __cinit__(self, Memtable before=None):
+        """`before`: the one it follows, which tells about how many keys it will hold."""
+        self.table = memtable_new(before.table.index.count if before is not None else 0)
         if self.table == NULL:
             raise MemoryError
 
@@ -19,7 +20,11 @@ cdef class Memtable:
     @property
     def bytes(self):
         """Memory taken, in bytes: what the budget `memtable_bytes` is held against."""
-        return memtable_bytes(self.table)
+        cdef uint64_t size
+        lsm_read_lock(&self.table.lock)         # the writer looks without it
+        size = memtable_bytes(self.table)
+        lsm_read_unlock(&self.table.lock)
+        return size
 
     @property
     def entries(self):
@@ -39,12 +44,13 @@ cdef class Memtable:
         """Add one version; sequences must ascend."""
         if memtable_ensure(self.table, 1, entry_bytes(len(key), len(value))) != 0:
             raise MemoryError
-        memtable_add(self.table, slice_of(<const char *>key, len(key)), tag_of(sequence, kind),
+        memtable_add(self.table, slice_of(<const char *>key, len(key)), _hash64(key), tag_of(sequence, kind),
                      slice_of(<const char *>value, len(value)))
 
     def get(self, bytes key not None, uint64_t sequence):
         """(sequence, kind, value) of the newest version at or below `sequence`, or None."""
-        cdef const Entry *entry = memtable_get(self.table, slice_of(<const char *>key, len(key)), sequence)
+        cdef const Entry *entry = memtable_get(self.table, slice_of(<const char *>key, len(key)), _hash64(key),
+                                               sequence)
         if entry == NULL:
             return None
         return (tag_sequence(entry.tag), tag_kind(entry.tag),
@@ -56,6 +62,8 @@ cdef class Memtable:
 
     def check(self):
         """Raise AssertionError when an invariant of the skip list is broken."""
-        cdef int broken = skiplist_check(&self.table.list)
+        cdef int broken
+        memtable_order(self.table)
+        broken = skiplist_check(&self.table.list)
         if broken != 0:
             raise AssertionError(f"skiplist invariant {broken} is broken")

@@ -77,15 +77,14 @@ cdef class Snapshot:
     def multi_get(self, keys, default=None):
         """The values of many keys at the moment; `default` where there was none."""
         self.enter()
-        cdef View view = self.store.present()
-        return [self.store.find(key, view, self.sequence, default) for key in keys]
+        return self.store.find_many(keys, self.store.present(), self.sequence, default)
 
     def scan(self, start=None, stop=None, *, prefix=None, bint include_start=True, bint include_stop=False,
              bint reverse=False, limit=None, bint keys=True, bint values=True):
         """As `DB.scan`, at the moment of the snapshot."""
         self.enter()
-        return self.store.scan_at(self.store.present(), self.sequence, start, stop, prefix, include_start, include_stop, reverse, limit,
-                                  keys, values)
+        return self.store.scan_at(self.store.present(), self.sequence, start, stop, prefix, include_start, include_stop,
+                                  reverse, limit, keys, values)
 
     def cursor(self):
         """As `DB.cursor`, at the moment of the snapshot."""

@@ -65,6 +65,24 @@ cdef class View:
             raise_fault(&fault, self.directory.path)
         return 0
 
+    cdef int lookup_many(self, Wanted *wanted, size_t count, uint64_t sequence) except -1:
+        """The same for up to MANY_MAX keys; those whose blocks have to be read are read one after the other."""
+        cdef Fault fault
+        cdef size_t i
+        cdef size_t reads = 0
+        cdef int status = sources_find_many(&self.sources, wanted, count, sequence, &fault)
+        if status == 0:
+            for i in range(count):
+                reads += wanted[i].found.kind == LOOKUP_WOULD_READ
+        if reads > 0:
+            with nogil:
+                for i in range(count):
+                    if wanted[i].found.kind == LOOKUP_WOULD_READ and status == 0:
+                        status = sources_find(&self.sources, wanted[i].key, sequence, True, &wanted[i].found, &fault)
+        if status != 0:
+            raise_fault(&fault, self.directory.path)
+        return 0
+
     cdef int cursors(self, Merge *merge) noexcept:
         """A cursor over every source, in one merge, to be walked with the GIL held: it is given away only around reads
         of the disk. -1 when there is no memory; then the merge is to be closed."""

@@ -79,12 +79,14 @@ cdef class Writer(GroupSync):
                                 Fault *fault) noexcept nogil:
         cdef RecordHeader header
         cdef c_memtable *table = self.memtable.table
+        cdef uint64_t hash_ = hash64(key.data, key.size)
         if memtable_ensure(table, 1, entry_bytes(key.size, value.size)) != 0:
             return fault_memory(fault)
+        index_ask(&table.index, hash_)     # it will have come when the log is written
         self.head_record(&header, entry_payload(kind, key.size, value.size), 1)
         if self.log.append_entry(kind, key, value, &header, fault) != 0:
             return -1
-        memtable_add(table, key, tag_of(header.sequence, kind), value)
+        memtable_add(table, key, hash_, tag_of(header.sequence, kind), value)
         self.publish(&header, key.size + value.size)
         sequence[0] = header.sequence
         return 0
@@ -131,7 +133,8 @@ cdef class Writer(GroupSync):
         for i in range(count):
             if entry_decode(&left, &entry) != 0:
                 break                               # cannot be: the batch encoded it, and holds still
-            memtable_add(table, entry.key, tag_of(header.sequence + i, entry.kind), entry.value)
+            memtable_add(table, entry.key, hash64(entry.key.data, entry.key.size),
+                         tag_of(header.sequence + i, entry.kind), entry.value)
             bytes_ += entry.key.size + entry.value.size
         self.publish(&header, bytes_)
         sequence[0] = header.sequence + count - 1

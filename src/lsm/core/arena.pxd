@@ -16,6 +16,7 @@ from libc.stdlib cimport free, malloc
 
 cdef extern from "lsm_bits.h" nogil:
     void LSM_ASSERT(bint condition)
+    uint64_t lsm_load_relaxed(uint64_t *p)
     void lsm_store_relaxed(uint64_t *p, uint64_t value)
     void *lsm_huge_alloc(size_t size)
 
@@ -61,28 +62,42 @@ cdef inline void arena_free(Arena *self) noexcept nogil:
     self.left = 0
 
 
-cdef inline int arena_ensure(Arena *self, size_t size) noexcept nogil:
-    """Make room for allocations of `size` bytes in all, each rounded up. -1 when there is no memory."""
-    cdef size_t room
-    cdef ArenaBlock *block
-    if self.left >= size:
-        return 0
-    room = self.block_bytes - sizeof(ArenaBlock)
-    if room < size:
-        room = size
-    if room + sizeof(ArenaBlock) == ARENA_BLOCK_LAST:
-        block = <ArenaBlock *>lsm_huge_alloc(ARENA_BLOCK_LAST)
-    else:
-        block = <ArenaBlock *>malloc(sizeof(ArenaBlock) + room)
-    if block == NULL:
-        return -1
+cdef inline ArenaBlock *arena_block_new(const Arena *self, size_t size, size_t *room) noexcept nogil:
+    """A block with `room` bytes for allocations, at least `size`, that is not part of the arena yet; NULL when there is no
+    memory."""
+    room[0] = self.block_bytes - sizeof(ArenaBlock)
+    if room[0] < size:
+        room[0] = size
+    if room[0] + sizeof(ArenaBlock) == ARENA_BLOCK_LAST:
+        return <ArenaBlock *>lsm_huge_alloc(ARENA_BLOCK_LAST)
+    return <ArenaBlock *>malloc(sizeof(ArenaBlock) + room[0])
+
+
+cdef inline void arena_attach(Arena *self, ArenaBlock *block, size_t room) noexcept nogil:
+    """Go on in this block; what was left of the one before is given up."""
     block.before = self.block
     self.block = block
     self.at = <uint8_t *>(block + 1)
     self.left = room
     if self.block_bytes < ARENA_BLOCK_LAST:
         self.block_bytes *= 2
+
+
+cdef inline int arena_ensure(Arena *self, size_t size) noexcept nogil:
+    """Make room for allocations of `size` bytes in all, each rounded up. -1 when there is no memory."""
+    cdef ArenaBlock *block
+    cdef size_t room = 0
+    if self.left >= size:
+        return 0
+    block = arena_block_new(self, size, &room)
+    if block == NULL:
+        return -1
+    arena_attach(self, block, room)
     return 0
+
+
+cdef inline uint64_t arena_used(Arena *self) noexcept nogil:
+    return lsm_load_relaxed(&self.used)
 
 
 cdef inline void *arena_take(Arena *self, size_t size) noexcept nogil:

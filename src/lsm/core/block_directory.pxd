@@ -199,6 +199,18 @@ cdef inline void _prefetch_entry(Block *block, uint32_t i) noexcept nogil:
     lsm_prefetch(entry + 128)
 
 
+cdef inline void directory_ask(Block *block, Slice key) noexcept nogil:
+    """Have the entry that a search for `key` will come to brought into the processor's cache."""
+    cdef uint32_t low
+    if block.count == 0 or key.size < block.common:
+        return
+    low = _first_at_least(directory_prefixes(block), block.count,
+                          _key_prefix4(key.data + block.common, key.size - block.common))
+    if low < block.count:
+        lsm_prefetch(block_data(block) + directory_offsets(block)[low])
+        _prefetch_entry(block, low)
+
+
 cdef inline int directory_get(Block *block, const BlockView *view, Slice key, uint64_t tag, bint *found, bint *past,
                               BlockEntry *hit, Fault *fault) noexcept nogil:
     """What `block_get` does, by the directory; `view` is `directory_view` of the block."""

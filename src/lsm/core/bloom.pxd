@@ -15,6 +15,10 @@ from libc.string cimport memset
 
 from lsm.core.coding cimport get_fixed64
 
+cdef extern from "lsm_bits.h" nogil:
+    void lsm_prefetch(const void *p)
+
+
 cdef enum:
     BLOOM_LINE_BYTES = 64
     BLOOM_LINE_BITS = 512
@@ -59,6 +63,12 @@ cdef inline uint64_t _line_of(uint64_t hash, uint64_t line_count) noexcept nogil
 
 cdef inline uint64_t _next_bits(uint64_t bits) noexcept nogil:
     return bits * <uint64_t>0xA0761D6478BD642F
+
+
+cdef inline void bloom_ask(const Bloom *self, uint64_t hash) noexcept nogil:
+    """Have the line of this hash brought into the processor's cache."""
+    if self.line_count > 0:
+        lsm_prefetch(self.lines + _line_of(hash, self.line_count) * BLOOM_LINE_BYTES)
 
 
 cdef inline bint bloom_may_contain(const Bloom *self, uint64_t hash) noexcept nogil:

@@ -25,6 +25,7 @@ cdef extern from "lsm_bits.h" nogil:
     uint64_t _load_count "lsm_load_relaxed"(uint64_t *p)
     void _store_count "lsm_store_relaxed"(uint64_t *p, uint64_t value)
     void _store_recent "lsm_store_relaxed"(uint32_t *p, uint32_t value)
+    uintptr_t lsm_load_relaxed(uintptr_t *p)
     void lsm_prefetch(const void *p)
 
 
@@ -86,17 +87,29 @@ cdef inline void cache_close(Cache *self) noexcept nogil:
     free(self)
 
 
+cdef inline void _ask_for_head(Block *block) noexcept nogil:
+    cdef int i
+    for i in range(CACHE_PREFETCH_LINES):
+        lsm_prefetch(<const char *>block + 64 * i)
+
+
+cdef inline void cache_ask(Block **slot) noexcept nogil:
+    """Have what a search in the block of this slot begins with brought into the processor's cache, if there is one. The
+    address alone is used: the block may be gone at any time."""
+    cdef uintptr_t word = lsm_load_relaxed(<uintptr_t *>slot)
+    if word != 0:
+        _ask_for_head(<Block *>(word & ~<uintptr_t>1))
+
+
 cdef inline Block *cache_get(Cache *self, Block **slot, bint count_miss) noexcept nogil:
     """The block of a slot, with a reference for the caller, or NULL. Who will ask again before reading counts no miss."""
     cdef CacheShard *shard = _shard_of(self, slot)
     cdef Block *block = slot_lock(slot)
-    cdef int i
     if block == NULL:
         if count_miss:
             _store_count(&shard.misses, _load_count(&shard.misses) + 1)
         return NULL
-    for i in range(CACHE_PREFETCH_LINES):       # before the reference, which waits for the first of them
-        lsm_prefetch(<const char *>block + 64 * i)
+    _ask_for_head(block)                        # before the reference, which waits for the first line
     block_retain(block)
     slot_set(slot, block)
     _store_recent(&block.recent, 1)

@@ -15,7 +15,7 @@ from libc.string cimport memset
 from lsm.core.coding cimport Slice, slice_of
 from lsm.core.cursor cimport Cursor
 from lsm.core.fault cimport Fault
-from lsm.core.memtable cimport Memtable, lsm_read_lock, lsm_read_unlock
+from lsm.core.memtable cimport Memtable, memtable_order, lsm_read_lock, lsm_read_unlock
 from lsm.core.skiplist cimport (Entry, Node, Place, entry_key, entry_value, skiplist_before, skiplist_find)
 
 cdef extern from "lsm_bits.h" nogil:
@@ -221,10 +221,11 @@ cdef inline void _memtable_close(Cursor *cursor) noexcept nogil:
 
 
 cdef inline Cursor *memtable_cursor(Memtable *memtable) noexcept nogil:
-    """A cursor over the memtable, which must outlive it; NULL when there is no memory."""
+    """A cursor over all that was added so far to the memtable, which must outlive it; NULL when there is no memory."""
     cdef MemtableCursor *self = <MemtableCursor *>malloc(sizeof(MemtableCursor))
     if self == NULL:
         return NULL
+    memtable_order(memtable)
     memset(self, 0, sizeof(MemtableCursor))
     self.memtable = memtable
     self.base.source = memtable

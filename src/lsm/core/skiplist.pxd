@@ -23,9 +23,9 @@ Owner: the memtable's arenas. Threads: the callers hold the memtable's lock, sha
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
-from lsm.core.arena cimport Arena, arena_ensure, arena_round, arena_take
+from lsm.core.arena cimport Arena, arena_round, arena_take
 from lsm.core.coding cimport Slice
-from lsm.core.key cimport compare_keys, key_prefix, tag_sequence
+from lsm.core.key cimport compare_keys, key_prefix
 
 cdef extern from "lsm_bits.h" nogil:
     void LSM_ASSERT(bint condition)
@@ -63,7 +63,7 @@ ctypedef struct Skiplist:
     Node *recent                    # where the last insertion went: ascending keys need no search
     uint32_t height
     uint32_t random
-    uint64_t full                   # nodes that the next insertion into them would split
+    uint64_t crowded                # entries over half a node, summed over all nodes
 
 
 ctypedef struct Place:              # the first entry at or after a key; `found` when it is that key
@@ -84,17 +84,34 @@ cdef inline size_t entry_bytes(size_t key_size, size_t value_size) noexcept nogi
     return arena_round(sizeof(Entry) + key_size + value_size)
 
 
+cdef inline Entry *entry_new(Arena *arena, Slice key, uint64_t tag, Slice value) noexcept nogil:
+    """Needs entry_bytes ensured in the arena; cannot fail."""
+    cdef Entry *entry = <Entry *>arena_take(arena, entry_bytes(key.size, value.size))
+    entry.older = NULL
+    entry.tag = tag
+    entry.key_size = <uint32_t>key.size
+    entry.value_size = <uint32_t>value.size
+    if key.size > 0:
+        memcpy(<uint8_t *>(entry + 1), key.data, key.size)
+    if value.size > 0:
+        memcpy(<uint8_t *>(entry + 1) + key.size, value.data, value.size)
+    return entry
+
+
 cdef inline size_t node_bytes(uint32_t height) noexcept nogil:
     return sizeof(Node) - (TOWER_MAX - height) * sizeof(Link)
 
 
-cdef inline int skiplist_ensure(const Skiplist *self, Arena *nodes, uint64_t insertions) noexcept nogil:
-    """Make sure of the nodes that so many insertions may need at the most: a node is split when it is full, and is half
-    full then. -1 when there is no memory."""
-    cdef uint64_t splits = self.full + insertions // (NODE_ENTRIES // 2) + 1
-    if splits > insertions:
-        splits = insertions
-    return arena_ensure(nodes, splits * sizeof(Node))
+cdef inline size_t skiplist_needs(const Skiplist *self, uint64_t insertions) noexcept nogil:
+    """Bytes of nodes that so many insertions may take at the most. What they need is no more afterwards than what is
+    left of these bytes after any part of them.
+
+    Each takes one node or none. And a split takes 16 from `crowded`, to which an insertion adds one at the most; only the
+    first node that ascending keys begin costs it nothing."""
+    cdef uint64_t nodes = (self.crowded + insertions) // (NODE_ENTRIES // 2) + 2
+    if nodes > insertions:
+        nodes = insertions
+    return <size_t>nodes * sizeof(Node)
 
 
 cdef inline Node *_node_new(Arena *nodes, uint32_t height) noexcept nogil:
@@ -107,7 +124,7 @@ cdef inline Node *_node_new(Arena *nodes, uint32_t height) noexcept nogil:
 cdef inline void skiplist_init(Skiplist *self, Arena *nodes) noexcept nogil:
     """Needs sizeof(Node) bytes ensured in the arena."""
     self.head = _node_new(nodes, TOWER_MAX)
-    self.full = 0
+    self.crowded = 0
     self.recent = self.head
     self.height = 1
     self.random = 0x9E3779B9
@@ -222,21 +239,6 @@ cdef inline Place skiplist_before(const Skiplist *self, Slice key) noexcept nogi
     return place
 
 
-cdef inline const Entry *skiplist_get(const Skiplist *self, Slice key, uint64_t sequence) noexcept nogil:
-    """The newest version of `key` at or below `sequence`, or NULL."""
-    cdef bint found
-    cdef uint64_t prefix = key_prefix(key.data, key.size)
-    cdef Node *node = _find_node(self, prefix, key.data, key.size)
-    cdef uint32_t index = _search_node(node, prefix, key.data, key.size, &found)
-    cdef const Entry *entry
-    if not found:
-        return NULL
-    entry = node.entry[index]
-    while entry != NULL and tag_sequence(entry.tag) > sequence:
-        entry = entry.older
-    return entry
-
-
 cdef inline void _link_after(Skiplist *self, Node *node, Node *new) noexcept nogil:
     """Link `new`, filled and directly behind `node`, into every level of its tower."""
     cdef Node *at = self.head
@@ -269,7 +271,7 @@ cdef inline Node *_split(Skiplist *self, Arena *nodes, Node *node, uint32_t at) 
     new.count = <uint16_t>moved
     node.count = <uint16_t>at
     node.changes += 1
-    self.full -= 1
+    self.crowded -= NODE_ENTRIES // 2
     _link_after(self, node, new)
     return new
 
@@ -282,8 +284,8 @@ cdef inline void _insert_at(Skiplist *self, Node *node, uint32_t index, uint64_t
     node.entry[index] = entry
     node.count += 1
     node.changes += 1
-    if node.count == NODE_ENTRIES:
-        self.full += 1
+    if node.count > NODE_ENTRIES // 2:
+        self.crowded += 1
 
 
 cdef inline bint _in_recent(const Skiplist *self, uint64_t prefix, const uint8_t *key, size_t size) noexcept nogil:
@@ -295,37 +297,20 @@ cdef inline bint _in_recent(const Skiplist *self, uint64_t prefix, const uint8_t
     return not _node_at_or_before(&node.tower[0], prefix, key, size)
 
 
-cdef inline Entry *_entry_new(Arena *arena, Slice key, uint64_t tag, Slice value) noexcept nogil:
-    cdef Entry *entry = <Entry *>arena_take(arena, entry_bytes(key.size, value.size))
-    entry.older = NULL
-    entry.tag = tag
-    entry.key_size = <uint32_t>key.size
-    entry.value_size = <uint32_t>value.size
-    if key.size > 0:
-        memcpy(<uint8_t *>(entry + 1), key.data, key.size)
-    if value.size > 0:
-        memcpy(<uint8_t *>(entry + 1) + key.size, value.data, value.size)
-    return entry
-
-
-cdef inline void skiplist_insert(Skiplist *self, Arena *nodes, Arena *entries, Slice key, uint64_t tag,
-                                 Slice value) noexcept nogil:
-    """Add a version, newer than all of its key. Needs entry_bytes ensured in `entries`, and skiplist_ensure; cannot
-    fail."""
-    cdef uint64_t prefix = key_prefix(key.data, key.size)
-    cdef Entry *entry = _entry_new(entries, key, tag, value)
-    cdef Node *node
+cdef inline void skiplist_link(Skiplist *self, Arena *nodes, Node *node, Entry *entry) noexcept nogil:
+    """Put an entry in its place, at or behind `node`: in the place of its older version, or between its neighbours.
+    Needs skiplist_ensure; cannot fail."""
+    cdef const uint8_t *key = entry_key(entry)
+    cdef uint64_t prefix = key_prefix(key, entry.key_size)
     cdef Node *new
     cdef uint32_t index
     cdef bint found
-    if _in_recent(self, prefix, key.data, key.size):
-        node = self.recent
-    else:
-        node = _find_node(self, prefix, key.data, key.size)
-    index = _search_node(node, prefix, key.data, key.size, &found)
+    while _node_at_or_before(&node.tower[0], prefix, key, entry.key_size):
+        node = node.tower[0].next
+    index = _search_node(node, prefix, key, entry.key_size, &found)
+    LSM_ASSERT(found == (entry.older != NULL))
     if found:
-        LSM_ASSERT(node.entry[index].tag < tag)
-        entry.older = node.entry[index]
+        LSM_ASSERT(node.entry[index] == entry.older and entry.older.tag < entry.tag)
         node.entry[index] = entry
         return
     if node.count == NODE_ENTRIES:
@@ -343,6 +328,16 @@ cdef inline void skiplist_insert(Skiplist *self, Arena *nodes, Arena *entries, S
     self.recent = node
 
 
+cdef inline void skiplist_link_after_recent(Skiplist *self, Arena *nodes, Entry *entry) noexcept nogil:
+    """The same for an entry that as a rule belongs where the one before went."""
+    cdef const uint8_t *key = entry_key(entry)
+    cdef uint64_t prefix = key_prefix(key, entry.key_size)
+    cdef Node *node = self.recent
+    if not _in_recent(self, prefix, key, entry.key_size):
+        node = _find_node(self, prefix, key, entry.key_size)
+    skiplist_link(self, nodes, node, entry)
+
+
 cdef inline int skiplist_check(const Skiplist *self) noexcept nogil:
     """0 when every invariant holds, otherwise the number of the first one that does not."""
     cdef const Node *node = self.head
@@ -350,7 +345,9 @@ cdef inline int skiplist_check(const Skiplist *self) noexcept nogil:
     cdef const Entry *entry
     cdef uint32_t i
     cdef uint32_t level
+    cdef uint64_t crowded = 0
     while node != NULL:
+        crowded += node.count - NODE_ENTRIES // 2 if node.count > NODE_ENTRIES // 2 else 0
         if node != self.head and node.count == 0:
             return 1
         if node.count > NODE_ENTRIES or node.height > TOWER_MAX:
@@ -372,4 +369,4 @@ cdef inline int skiplist_check(const Skiplist *self) noexcept nogil:
         if node.tower[0].next != NULL and node.tower[0].next.before != node:
             return 7
         node = node.tower[0].next
-    return 0
+    return 0 if crowded == self.crowded else 8

@@ -67,6 +67,11 @@ cdef inline size_t run_find(const Run *self, Slice key) noexcept nogil:
     return low
 
 
+cdef inline bint table_may_hold(const Table *table, Slice key) noexcept nogil:
+    return (compare_slices(key, table.properties.smallest) >= 0
+            and compare_slices(key, table.properties.largest) <= 0)
+
+
 cdef inline int _ask_table(Table *table, Slice key, uint64_t hash_, uint64_t sequence, bint may_read, Lookup *out,
                            Fault *fault) noexcept nogil:
     """1 when the table settles the question (found, or would have to be read), 0 when not, -1 on a fault."""
@@ -84,16 +89,15 @@ cdef inline int _ask_table(Table *table, Slice key, uint64_t hash_, uint64_t seq
     return 0
 
 
-cdef inline int _ask_tables(const Sources *self, Slice key, uint64_t sequence, bint may_read, Lookup *out,
-                            Fault *fault) noexcept nogil:
-    cdef uint64_t hash_ = hash64(key.data, key.size)
+cdef inline int _ask_tables(const Sources *self, Slice key, uint64_t hash_, uint64_t sequence, bint may_read,
+                            Lookup *out, Fault *fault) noexcept nogil:
     cdef Table *table
     cdef size_t i
     cdef size_t at
     cdef int settled
     for i in range(self.youngs):
         table = self.young[i]
-        if compare_slices(key, table.properties.smallest) >= 0 and compare_slices(key, table.properties.largest) <= 0:
+        if table_may_hold(table, key):
             settled = _ask_table(table, key, hash_, sequence, may_read, out, fault)
             if settled != 0:
                 return settled
@@ -110,19 +114,20 @@ cdef inline int sources_find(const Sources *self, Slice key, uint64_t sequence, 
                              Fault *fault) noexcept nogil:
     """The newest entry of `key` at or below `sequence`, a deletion too. With `may_read` false no disk is touched:
     LOOKUP_WOULD_READ then asks to be called again with it."""
+    cdef uint64_t hash_ = hash64(key.data, key.size)
     cdef const Entry *entry
     cdef size_t i
     out.kind = LOOKUP_ABSENT
     out.block = NULL
     for i in range(self.memtables):
-        entry = memtable_get(self.memtable[i], key, sequence)
+        entry = memtable_get(self.memtable[i], key, hash_, sequence)
         if entry != NULL:
             out.kind = tag_kind(entry.tag)
             out.value = slice_of(entry_value(entry), entry.value_size)
             return 0
     if self.youngs == 0 and self.runs == 0:
         return 0
-    return -1 if _ask_tables(self, key, sequence, may_read, out, fault) < 0 else 0
+    return -1 if _ask_tables(self, key, hash_, sequence, may_read, out, fault) < 0 else 0
 
 
 cdef inline int sources_init(Sources *self, size_t memtables, size_t youngs, size_t runs) noexcept nogil:

@@ -207,6 +207,24 @@ cdef inline int table_block_get(Table *self, size_t i, Block *block, Slice key, 
     return 0
 
 
+cdef inline bint table_passes(Table *self, uint64_t hash) noexcept nogil:
+    """Ask the filter; who is let through tells later whether the key was there."""
+    if bloom_may_contain(&self.filter, hash):
+        return True
+    count_more(&self.counters.filter_probes, 1)
+    count_more(&self.counters.filter_negatives, 1)
+    return False
+
+
+cdef inline void table_counts_found(Table *self) noexcept nogil:
+    count_more(&self.counters.filter_probes, 1)
+
+
+cdef inline void table_counts_absent(Table *self) noexcept nogil:
+    count_more(&self.counters.filter_probes, 1)
+    count_more(&self.counters.false_positives, 1)
+
+
 cdef inline int table_get(Table *self, Slice key, uint64_t hash, uint64_t sequence, bint may_read,
                           TableAnswer *answer, Fault *fault) noexcept nogil:
     """The newest entry of `key` at or below `sequence`, a deletion too; `hash` is hash64 of the key."""
@@ -214,9 +232,7 @@ cdef inline int table_get(Table *self, Slice key, uint64_t hash, uint64_t sequen
     cdef bint past = False
     cdef size_t i
     answer.state = TABLE_ABSENT
-    if not bloom_may_contain(&self.filter, hash):
-        count_more(&self.counters.filter_probes, 1)
-        count_more(&self.counters.filter_negatives, 1)
+    if not table_passes(self, hash):
         return 0
     i = table_index_find(&self.index, key)
     while i < self.index.count and not past:
@@ -228,9 +244,8 @@ cdef inline int table_get(Table *self, Slice key, uint64_t hash, uint64_t sequen
         if table_block_get(self, i, block, key, sequence, &past, answer, fault) != 0:
             return -1
         if answer.state == TABLE_FOUND:
-            count_more(&self.counters.filter_probes, 1)
+            table_counts_found(self)
             return 0
         i += 1
-    count_more(&self.counters.filter_probes, 1)
-    count_more(&self.counters.false_positives, 1)
+    table_counts_absent(self)
     return 0

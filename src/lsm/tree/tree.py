@@ -140,7 +140,7 @@ class Tree:
         The caller holds the write lock. When this raises, nothing has changed.
         """
         with self.lock:
-            memtable = _core.Memtable()
+            memtable = _core.Memtable(self.memtable)
             log = _core.LogWriter(self.directory, self.new_number(), self.state.database_id)
             sealed, kept = self.sealed, self.logs
             if self.logs and self.memtable.entries:
