@@ -55,20 +55,25 @@ READS = {
 @pytest.mark.parametrize("sticky", [False, True], ids=["once", "for ever"])
 @pytest.mark.parametrize("way", READS)
 def test_a_failing_read_is_told(way, sticky):
+    """Or made good, if it failed once and read ahead: what is needed of it is then read again."""
     run = filled("reads")
     db, keys = run.db, sorted(run.history[-1])
     right = sorted(run.history[-1].items()) if way != "len" else len(keys)
     before = run.directory.steps_of()["pread"]
     assert READS[way](db, keys) == right
     reads = run.directory.steps_of()["pread"] - before
-    assert reads > 5
+    assert reads > 2
+    told = 0
     for at in range(reads):
         run.directory.fail(errno.EIO, kind="pread", after=at, sticky=sticky)
-        with pytest.raises(StorageError) as caught:
-            READS[way](db, keys)
-        assert caught.value.errno == errno.EIO and caught.value.filename.endswith(".table")
+        try:
+            assert READS[way](db, keys) == right
+        except StorageError as caught:
+            assert caught.errno == errno.EIO and caught.filename.endswith(".table")
+            told += 1
         run.directory.heal()
         assert READS[way](db, keys) == right
+    assert told == reads if sticky or way in ("get", "multi_get", "in") else told > 0
     db.close()
 
 

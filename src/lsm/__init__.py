@@ -10,7 +10,7 @@
 is laid out and run. Everything the store has to say is an `Error`; wrong types are TypeErrors and values over the
 limits ValueErrors, as everywhere. In the examples `db` is a database that was just made.
 """
-from lsm._core import BlockCache, Cursor, Scan, Snapshot, WriteBatch
+from lsm._core import BlockCache, Chunk, ChunkScan, Column, Cursor, Scan, Snapshot, WriteBatch
 from lsm.engine import Engine
 from lsm.errors import (
     BusyError,
@@ -37,7 +37,8 @@ from lsm.tree.inspect import Report
 __version__ = "0.1.0"
 
 __all__ = [
-    "DB", "BlockCache", "BusyError", "ClosedError", "CorruptionError", "Cursor", "Engine", "Error", "ForkedError",
+    "DB", "BlockCache", "BusyError", "Chunk", "ChunkScan", "ClosedError", "Column", "CorruptionError", "Cursor", "Engine",
+    "Error", "ForkedError",
     "LevelStats", "LockedError", "NotADatabaseError", "OptionError", "OptionNameError", "Options", "PolicyError",
     "ReadOnlyError", "Report", "Scan", "Snapshot", "Stats", "StorageError", "UnsupportedError", "VersionError", "WriteBatch",
     "open",

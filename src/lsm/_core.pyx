@@ -4,17 +4,24 @@
 An included file sees what the files before it define; it names what it takes from core/ itself or here.
 """
 cimport cython
-from cpython.buffer cimport PyObject_CheckBuffer
+from cpython.buffer cimport (
+    PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE, PyObject_CheckBuffer,
+)
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.pycapsule cimport PyCapsule_Destructor, PyCapsule_GetPointer, PyCapsule_New
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport Py_INCREF, Py_XDECREF, Py_XINCREF, PyObject
-from libc.errno cimport EDQUOT, ENOSPC
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.errno cimport EDQUOT, EIO, ENOMEM, ENOSPC
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, nanosleep, timespec
 
-from lsm.core.buffer cimport Buffer, buffer_free, buffer_init, buffer_reserve, buffer_set, buffer_slice
+from lsm.core.buffer cimport Buffer, buffer_append, buffer_free, buffer_init, buffer_reserve, buffer_set, buffer_slice
+from lsm.core.arrow cimport (
+    ArrowArray, ArrowArrayStream, ArrowSchema, arrow_chunk, arrow_column, arrow_column_schema, arrow_schema,
+)
+from lsm.core.column cimport Column as c_column, column_empty, column_release, column_take
 from lsm.core.coding cimport Input, Slice, input_left, input_of, slice_of
 from lsm.core.key cimport (
     KEY_BYTES_MAX, KIND_DELETE, KIND_PUT, VALUE_BYTES_MAX, compare_slices, tag_kind, tag_of, tag_sequence,
@@ -39,6 +46,10 @@ from lsm.core.record cimport (
 )
 from lsm.core.retain cimport Retain, retain_entry, retain_free, retain_init
 from lsm.core.cursor cimport Waiting
+from lsm.core.gather cimport GATHERED_ALL, GATHERED_PAUSED, gather, gather_begin
+from lsm.core.rows cimport (
+    ROWS_BYTES_MAX, ROWS_SLACK, Rows, rows_begin, rows_free, rows_init, rows_key, rows_part, rows_value, rows_widen,
+)
 from lsm.core.run_cursor cimport RunCursor, run_cursor_open
 from lsm.core.skiplist cimport Entry, entry_bytes, entry_value, skiplist_check
 from lsm.core.find_many cimport MANY_MAX, Wanted, sources_find_many, wanted_release
@@ -105,6 +116,9 @@ include "binding/sync.pxi"
 cdef class WriteBatch               # a store makes these, and they refer to it
 cdef class Reader
 cdef class Scan
+cdef class Column
+cdef class Chunk
+cdef class ChunkScan
 cdef class Cursor
 cdef class Snapshot
 
@@ -112,5 +126,8 @@ include "binding/writer.pxi"
 include "binding/store.pxi"
 include "binding/batch.pxi"
 include "binding/scan.pxi"
+include "binding/arrow.pxi"
+include "binding/column.pxi"
+include "binding/chunks.pxi"
 include "binding/cursor.pxi"
 include "binding/snapshot.pxi"

@@ -103,6 +103,12 @@ cdef class Gate:
         """Raise what the gate is closed for."""
         raise NotImplementedError
 
+    cdef int check_open(self) except -1:
+        """Raise when it is closed."""
+        if self.gate & GATE_SHUT:
+            self._refuse()
+        return 0
+
     cdef inline int lock_writes(self) except -1:
         """Take the write lock, giving the GIL away only if it has to be waited for."""
         if pthread_mutex_trylock(&self.write_lock) != 0:

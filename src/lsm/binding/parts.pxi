@@ -120,7 +120,7 @@ cdef class _MergeWalk:
 
     def __init__(self, View view not None):
         self.view = view
-        if view.cursors(&self.merge) != 0:
+        if view.cursors(&self.merge, &_without_gil) != 0:
             raise MemoryError
 
     def __dealloc__(self):
@@ -167,7 +167,7 @@ cdef class _VisibleWalk:
     def __init__(self, View view not None, sequence=None, bytes lower=None, bytes upper=None):
         self.view = view
         visible_init(&self.rows, sequence_of(sequence))
-        if view.cursors(&self.rows.merge) != 0:
+        if view.cursors(&self.rows.merge, &_without_gil) != 0:
             raise MemoryError
         if lower is not None:
             self.rows.has_lower = True

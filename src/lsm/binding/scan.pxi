@@ -1,8 +1,11 @@
-"""Reader and Scan: rows of a range, at one moment.
+"""Reader, Range and Scan: rows of a range, at one moment.
 
-A Reader (Scan, and Cursor in cursor.pxi) refers to its store and learns from its gate that it was closed. It holds the
+A Reader (a Range, and Cursor in cursor.pxi) refers to its store and learns from its gate that it was closed. It holds the
 view it began with, so that nothing it stands on can go away under it, whatever is flushed, compacted or closed
 meanwhile; the store keeps a list of the open ones, to end them when it is closed.
+
+A Range (Scan, and ChunkScan in chunks.pxi) gathers many rows at a time (core/gather.pxd): a Scan a few ahead of those it has
+given out, as the same costs much more one by one. What goes wrong behind rows already gathered is raised after these.
 
 Threads: one thread at a time; a second one that comes while the first waits for the disk gets BusyError. `busy` is the
 right to use `rows` and `view`; `opened` and the places in the list change with the list's guard held too, so that whoever
@@ -13,13 +16,14 @@ import operator as _operator
 
 @cython.no_gc_clear         # __dealloc__ needs the view
 cdef class Reader:
-    """What Scan and Cursor share: rows of one view at one moment."""
+    """What Range and Cursor share: rows of one view at one moment."""
     cdef Store store
     cdef View view
     cdef Visible rows
     cdef bint opened
     cdef bint listed
     cdef lsm_flag busy
+    cdef Waiting waiting                # what the cursors call around reads of the disk
     cdef PyObject *before               # neighbours among the open readers of the store; borrowed
     cdef PyObject *behind
 
@@ -33,7 +37,8 @@ cdef class Reader:
         if view is None:
             self.store._refuse()            # closed since the gate was looked at
         visible_init(&self.rows, sequence)
-        if view.cursors(&self.rows.merge) != 0:
+        self.waiting = _without_gil
+        if view.cursors(&self.rows.merge, &self.waiting) != 0:
             merge_close(&self.rows.merge)
             raise MemoryError
         self.opened = True
@@ -122,22 +127,28 @@ cdef class Reader:
         raise TypeError(f"a {type(self).__name__} belongs to its process and cannot be pickled")
 
 
-@cython.final
-@cython.no_gc_clear
-cdef class Scan(Reader):
-    """The rows of a range, as an iterator: see `DB.scan`. `close()`, or a `with` block, lets go of it early.
+cdef enum:
+    PULL_STEPS = 32768                  # entries looked at between two looks at signals: some tenths of a millisecond
+    SCAN_ROWS_FIRST = 16                # a Scan gathers so many rows at first,
+    SCAN_ROWS_MOST = 512                # twice as many each time, up to this
+    SCAN_ROW_BYTES = 64                 # times as many bytes
 
-    >>> db.update({b"a": b"1", b"b": b"2"})
-    >>> with db.scan() as rows:
-    ...     next(rows)
-    (b'a', b'1')
-    """
+
+@cython.no_gc_clear
+cdef class Range(Reader):
+    """What Scan and ChunkScan share: the bounds, and rows gathered ahead."""
+    cdef Rows batch
+    cdef Fault fault                    # what broke behind the rows of the batch
     cdef bint begun
-    cdef bint ended
-    cdef bint reverse
+    cdef bint paused                    # a signal handler raised in the middle of a batch: go on with it
+    cdef bint broken                    # `fault` is set
+    cdef bint last                      # nothing behind the batch
     cdef bint with_keys
     cdef bint with_values
-    cdef int64_t left                       # rows, -1 for no limit
+    cdef int64_t left                   # rows not yet gathered, -1 for no limit
+
+    def __dealloc__(self):
+        rows_free(&self.batch)
 
     cdef int bound(self, start, stop, prefix, bint include_start, bint include_stop) except -1:
         """Turn start, stop and prefix into one half-open range."""
@@ -207,9 +218,9 @@ cdef class Scan(Reader):
         return 0
 
     cdef int shape(self, bint reverse, limit, bint keys, bint values) except -1:
-        self.reverse = reverse
         self.with_keys = keys
         self.with_values = values
+        rows_init(&self.batch, self.rows.sequence, reverse, keys, values)
         self.left = -1
         if limit is not None:
             limit = _operator.index(limit)              # TypeError for what is no whole number
@@ -218,43 +229,118 @@ cdef class Scan(Reader):
             self.left = min(limit, <int64_t>0x7FFFFFFFFFFFFFFF)
         return self.enlist()
 
+    cdef int gather_some(self, bint keep_gil) noexcept:
+        """Some steps: what `gather` answers. Without the GIL the cursors have nothing to let go of around a read."""
+        cdef int status = 0
+        if keep_gil:
+            if not self.begun:
+                status = gather_begin(&self.rows, self.batch.backward, &self.fault)
+            if status == 0:
+                status = gather(&self.rows, &self.batch, &self.fault)
+        else:
+            self.waiting.begin = NULL
+            with nogil:
+                if not self.begun:
+                    status = gather_begin(&self.rows, self.batch.backward, &self.fault)
+                if status == 0:
+                    status = gather(&self.rows, &self.batch, &self.fault)
+            self.waiting.begin = _begin_waiting
+        self.begun = True
+        return status
+
+    cdef int pull(self, size_t most, size_t most_bytes, bint keep_gil) except -1:
+        """Gather the next rows into `batch`; none, when there are no more. From PULL_STEPS entries without enough rows
+        on, the GIL is let go of, and signals and closing are looked for."""
+        cdef int status
+        self.enter()
+        try:
+            if self.broken:
+                raise_fault(&self.fault, self.view.directory.path)
+            if not self.paused:
+                if self.left >= 0 and <uint64_t>self.left < most:
+                    most = <size_t>self.left
+                if rows_begin(&self.batch, most, most_bytes) != 0:
+                    raise MemoryError
+                if self.last or most == 0:
+                    return 0
+            while True:
+                self.batch.steps = PULL_STEPS
+                self.paused = False
+                status = self.gather_some(keep_gil)
+                if status != GATHERED_PAUSED:
+                    break
+                self.paused = True
+                keep_gil = False
+                PyErr_CheckSignals()
+                if self.store.gate & GATE_SHUT:
+                    self.store._refuse()
+            self.last = status == GATHERED_ALL
+            self.broken = status < 0
+            if self.broken and self.batch.count == 0:
+                raise_fault(&self.fault, self.view.directory.path)
+            if self.left > 0:
+                self.left -= <int64_t>self.batch.count
+        finally:
+            self.busy = False
+        return 0
+
+    cdef int end(self) except -1:
+        """The rows are all out: let go of the view now rather than when the last reference goes."""
+        self.last = True
+        self.batch.count = 0
+        self.let_go()
+        return 0
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Scan(Range):
+    """The rows of a range, as an iterator: see `DB.scan`. `close()`, or a `with` block, lets go of it early.
+
+    >>> db.update({b"a": b"1", b"b": b"2"})
+    >>> with db.scan() as rows:
+    ...     next(rows)
+    (b'a', b'1')
+    """
+    cdef size_t at                          # in the batch, of the next row
+    cdef size_t ahead                       # how many rows to gather the next time
+    cdef bint ended
+
     def __iter__(self):
         return self
 
     @cython.critical_section
     def __next__(self):
-        cdef Fault fault
-        cdef int status
+        cdef Rows *batch = &self.batch
+        cdef size_t at = self.at
+        if at == batch.count or not self.opened or self.busy or self.store.gate & GATE_SHUT:
+            at = self.more()
+            if self.ended:
+                raise StopIteration
+        self.at = at + 1
+        if not self.with_values:
+            return bytes_of(rows_key(batch, at))
+        if not self.with_keys:
+            return bytes_of(rows_value(batch, at))
+        return bytes_of(rows_key(batch, at)), bytes_of(rows_value(batch, at))
+
+    cdef size_t more(self) except? 0:
+        """Where the next row is in the batch: gathers more if need be, and sets `ended` when there are none."""
         if self.store.gate & GATE_SHUT:
             self.store._refuse()
-        if self.ended or self.left == 0:
-            self.end()
-            raise StopIteration
+        if self.ended:
+            return 0
         self.enter()
-        if self.begun:
-            status = (visible_prev if self.reverse else visible_next)(&self.rows, &fault)
-        else:
-            self.begun = True
-            status = (visible_last if self.reverse else visible_first)(&self.rows, &fault)
-        if status != 0 or not self.rows.valid:
-            self.leave(status, &fault)
+        self.busy = False
+        if self.at < self.batch.count and not self.paused:
+            return self.at
+        self.ahead = min(2 * self.ahead, SCAN_ROWS_MOST) if self.ahead else SCAN_ROWS_FIRST
+        self.at = self.batch.count = self.batch.count if self.paused else 0
+        self.pull(self.ahead, self.ahead * SCAN_ROW_BYTES, True)
+        self.at = 0
+        if self.batch.count == 0:
+            self.ended = True
             self.end()
-            raise StopIteration
-        try:
-            if self.left > 0:
-                self.left -= 1
-            if not self.with_values:
-                return bytes_of(self.rows.key)
-            if not self.with_keys:
-                return bytes_of(self.rows.value)
-            return bytes_of(self.rows.key), bytes_of(self.rows.value)
-        finally:
-            self.busy = False
-
-    cdef int end(self) except -1:
-        """The rows are all out: let go of the view now rather than when the last reference goes."""
-        self.ended = True
-        self.close()
         return 0
 
 

@@ -86,6 +86,13 @@ cdef class Snapshot:
         return self.store.scan_at(self.store.present(), self.sequence, start, stop, prefix, include_start, include_stop,
                                   reverse, limit, keys, values)
 
+    def scan_chunks(self, start=None, stop=None, *, prefix=None, bint include_start=True, bint include_stop=False,
+                    bint reverse=False, limit=None, bint keys=True, bint values=True, chunk_bytes=1048576):
+        """As `DB.scan_chunks`, at the moment of the snapshot."""
+        self.enter()
+        return self.store.chunks_at(self.store.view, self.sequence, start, stop, prefix, include_start, include_stop, reverse,
+                                    limit, keys, values, chunk_bytes)
+
     def cursor(self):
         """As `DB.cursor`, at the moment of the snapshot."""
         self.enter()

@@ -150,6 +150,37 @@ cdef class Store(Writer):
         scan.shape(reverse, limit, keys, values)
         return scan
 
+    def scan_chunks(self, start=None, stop=None, *, prefix=None, bint include_start=True, bint include_stop=False,
+                    bint reverse=False, limit=None, bint keys=True, bint values=True, chunk_bytes=1048576):
+        """Iterate over a range as `scan` does, but many rows at a time: as Chunks, whose `keys` and `values` are columns of
+        bytes in one piece of memory, for numpy, Arrow and whatever else takes columns. A chunk holds about `chunk_bytes`
+        (1 MiB; at most 1 GiB) of keys and values, and one row at least; it stays when the database is closed.
+
+        What `scan_chunks` answers is an Arrow stream of the fields "key" and "value": `pyarrow.table(db.scan_chunks())`,
+        `polars.DataFrame(db.scan_chunks())`. Raises as `scan`. Cost: a tenth of a scan's; the GIL is not held meanwhile.
+
+        >>> db.update({b"kenya:capital": b"Nairobi", b"kenya:code": b"KE", b"rwanda:code": b"RW"})
+        >>> [list(chunk.values) for chunk in db.scan_chunks(prefix=b"kenya:")]
+        [[b'Nairobi', b'KE']]
+        """
+        cdef View view = self.present()
+        return self.chunks_at(view, lsm_load_acquire(&self.sequence), start, stop, prefix, include_start, include_stop,
+                              reverse, limit, keys, values, chunk_bytes)
+
+    cdef ChunkScan chunks_at(self, View view, uint64_t sequence, start, stop, prefix, bint include_start,
+                             bint include_stop, bint reverse, limit, bint keys, bint values, chunk_bytes):
+        cdef ChunkScan scan
+        if self.gate & GATE_SHUT:
+            self._refuse()
+        if not keys and not values:
+            raise ValueError("keys=False and values=False leave nothing to iterate over")
+        scan = ChunkScan(self)
+        scan.chunk_bytes = _chunk_bytes(chunk_bytes)
+        scan.open(view, sequence)
+        scan.bound(start, stop, prefix, include_start, include_stop)
+        scan.shape(reverse, limit, keys, values)
+        return scan
+
     def __iter__(self):
         return self.scan(values=False)
 
@@ -205,7 +236,8 @@ cdef class Store(Writer):
         self.memtable_budget = memtable_budget
 
     def _install(self, View view, Memtable memtable, tuple logs not None):
-        """Show readers another view, and writers another memtable and log, in one step."""
+        """Show readers another view, and writers another memtable and log, in one step. Without logs, the next write has
+        to rotate first."""
         cdef LogWriter log = logs[len(logs) - 1] if logs else None
         cdef tuple replaced = (self.view, self.memtable, self.logs, self.log)   # they go when nothing is guarded any more
         lsm_guard_lock(&self.guard)
@@ -215,6 +247,7 @@ cdef class Store(Writer):
             self.memtable = memtable
         if self.log is not log:
             self.log = log
+        lsm_store_relaxed(&self.rotate_at, self.memtable_budget if logs else 0)
         lsm_guard_unlock(&self.guard)
 
     def _end_readers(self):

@@ -95,7 +95,7 @@ cdef class GroupSync(Gate):
             with nogil:
                 status = log.sync(&fault)
             if status != 0:
-                lsm_set_bits(&self.gate, GATE_FAILED)            # before anybody else may write or sync
+                lsm_set_bits(&self.gate, GATE_FAILED)   # before anybody else may write or sync
                 try:
                     raise_fault(&fault, log.directory.path)
                 except BaseException as error:

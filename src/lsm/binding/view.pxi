@@ -83,9 +83,9 @@ cdef class View:
             raise_fault(&fault, self.directory.path)
         return 0
 
-    cdef int cursors(self, Merge *merge) noexcept:
-        """A cursor over every source, in one merge, to be walked with the GIL held: it is given away only around reads
-        of the disk. -1 when there is no memory; then the merge is to be closed."""
+    cdef int cursors(self, Merge *merge, const Waiting *waiting) noexcept:
+        """A cursor over every source, in one merge; they call `waiting` around reads of the disk. -1 when there
+        is no memory; then the merge is to be closed."""
         cdef c_cursor *cursor
         cdef size_t i
         cdef size_t many = self.sources.memtables + self.sources.youngs + self.sources.runs
@@ -100,10 +100,10 @@ cdef class View:
             cursor = table_cursor_open(self.sources.young[i], False)
             if merge_add(merge, cursor) != 0:
                 return -1
-            (<TableCursor *>cursor).waiting = &_without_gil
+            (<TableCursor *>cursor).waiting = waiting
         for i in range(self.sources.runs):
             cursor = run_cursor_open(&self.sources.run[i], False)
             if merge_add(merge, cursor) != 0:
                 return -1
-            (<RunCursor *>cursor).waiting = &_without_gil
+            (<RunCursor *>cursor).waiting = waiting
         return 0

@@ -19,6 +19,7 @@ cdef bint _final(const Fault *fault) noexcept nogil:
 cdef class Writer(GroupSync):
     cdef Memtable memtable
     cdef uint64_t memtable_budget
+    cdef uint64_t rotate_at             # bytes of the memtable: its budget, or 0 while there is no log
     cdef uint64_t bytes_written         # keys and values, as given by the user
     cdef uint64_t log_bytes
 
@@ -32,11 +33,13 @@ cdef class Writer(GroupSync):
             if self.gate & ~GATE_SLOW:
                 self.unlock_writes()
                 continue                            # closed while we waited for the lock: the gate says so
-            if memtable_bytes(self.memtable.table) < self.memtable_budget:
+            if memtable_bytes(self.memtable.table) < lsm_load_relaxed(&self.rotate_at):
                 return 0
             self.holder = PyThread_get_thread_ident()
             try:
                 if self._must_not_rotate():
+                    if self.log is None:
+                        self._check_entry()
                     self.holder = 0
                     return 0                        # the memtable takes a little more than its budget
                 room = self._may_rotate()
@@ -67,7 +70,7 @@ cdef class Writer(GroupSync):
             with nogil:
                 status = self.write_entry_locked(kind, key, value, &sequence, &fault)
         if status != 0 and _final(&fault):
-            lsm_set_bits(&self.gate, GATE_FAILED)                # before anybody else may write
+            lsm_set_bits(&self.gate, GATE_FAILED)   # before anybody else may write
         self.unlock_writes()
         if status != 0:
             self.raise_write(&fault, log.directory.path)
@@ -108,7 +111,7 @@ cdef class Writer(GroupSync):
             with nogil:
                 status = self.write_payload_locked(payload, size, count, memory, &sequence, &fault)
         if status != 0 and _final(&fault):
-            lsm_set_bits(&self.gate, GATE_FAILED)                # before anybody else may write
+            lsm_set_bits(&self.gate, GATE_FAILED)   # before anybody else may write
         self.unlock_writes()
         if status != 0:
             self.raise_write(&fault, log.directory.path)

@@ -77,13 +77,13 @@ cdef inline int block_cursor_open(BlockCursor *self, Slice contents, const char 
     return block_view(&self.view, contents, file, offset, fault)
 
 
-cdef inline int _block_broken(BlockCursor *self, Fault *fault, const char *detail) noexcept nogil:
+cdef inline int block_broken(BlockCursor *self, Fault *fault, const char *detail) noexcept nogil:
     self.cursor.valid = False
     self.run.size = 0
     return block_fault(&self.view, fault, detail)
 
 
-cdef inline int _block_memory(BlockCursor *self, Fault *fault) noexcept nogil:
+cdef inline int block_memory(BlockCursor *self, Fault *fault) noexcept nogil:
     self.cursor.valid = False
     self.run.size = 0
     return fault_memory(fault)
@@ -97,28 +97,28 @@ cdef inline int _block_step(BlockCursor *self, const uint8_t *at, bint ordered, 
     cdef Slice key
     cdef int order
     if lsm_unlikely(after == NULL or entry.shared > (cursor.key.size if ordered else 0)):
-        return _block_broken(self, fault, "data block: bad entry")
+        return block_broken(self, fault, "data block: bad entry")
     if entry.shared == 0:
         key.data = entry.delta
         key.size = entry.unshared
         if ordered and compare_internal(cursor.key, cursor.tag, key, entry.tag) >= 0:
-            return _block_broken(self, fault, "data block: keys are not in order")
+            return block_broken(self, fault, "data block: keys are not in order")
     else:
         # what follows the shared bytes decides the order, before they are overwritten
         order = compare_slices(slice_of(cursor.key.data + entry.shared, cursor.key.size - entry.shared),
                                slice_of(entry.delta, entry.unshared))
         if lsm_unlikely(order > 0 or (order == 0 and cursor.tag <= entry.tag)):
-            return _block_broken(self, fault, "data block: keys are not in order")
+            return block_broken(self, fault, "data block: keys are not in order")
         key.size = entry.shared + entry.unshared
         if cursor.key.data != self.key.data:
             self.key.size = 0
             if buffer_reserve(&self.key, key.size) != 0:
-                return _block_memory(self, fault)
+                return block_memory(self, fault)
             memcpy(self.key.data, cursor.key.data, entry.shared)
         elif key.size > self.key.capacity:
             self.key.size = entry.shared
             if buffer_reserve(&self.key, entry.unshared) != 0:
-                return _block_memory(self, fault)
+                return block_memory(self, fault)
         memcpy(self.key.data + entry.shared, entry.delta, entry.unshared)
         key.data = self.key.data
     cursor.prefix = key_prefix(key.data, key.size)
@@ -137,7 +137,7 @@ cdef inline int _block_go_restart(BlockCursor *self, uint32_t index, Fault *faul
     cdef const uint8_t *at = block_restart(&self.view, index, &entry, &after)
     self.run.size = 0
     if at == NULL:
-        return _block_broken(self, fault, "data block: bad restart point")
+        return block_broken(self, fault, "data block: bad restart point")
     return _block_step(self, at, False, fault)
 
 
@@ -219,15 +219,15 @@ cdef inline int _run_fill(BlockCursor *self, Fault *fault) noexcept nogil:
     self.run_keys.size = 0
     while True:
         if _run_add(self) != 0:
-            return _block_memory(self, fault)
+            return block_memory(self, fault)
         if self.after >= until:
             break
         if self.run.size >= RESTART_INTERVAL_MAX * sizeof(RunEntry):
-            return _block_broken(self, fault, "data block: restart points too far apart")
+            return block_broken(self, fault, "data block: restart points too far apart")
         if _block_step(self, self.after, True, fault) != 0:
             return -1
     if self.after != until:
-        return _block_broken(self, fault, "data block: restart point is not at an entry")
+        return block_broken(self, fault, "data block: restart point is not at an entry")
     self.run_index = self.run.size // sizeof(RunEntry) - 1
     return 0
 

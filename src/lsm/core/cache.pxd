@@ -117,6 +117,34 @@ cdef inline Block *cache_get(Cache *self, Block **slot, bint count_miss) noexcep
     return block
 
 
+cdef inline Block *cache_peek(Cache *self, Block **slot) noexcept nogil:
+    """As `cache_get`, for who goes through everything once: that spares the block nothing when room is made."""
+    cdef CacheShard *shard = _shard_of(self, slot)
+    cdef Block *block = NULL if slot_empty(slot) else slot_lock(slot)
+    if block == NULL:
+        _store_count(&shard.misses, _load_count(&shard.misses) + 1)
+        return NULL
+    block_retain(block)
+    slot_set(slot, block)
+    _store_count(&shard.hits, _load_count(&shard.hits) + 1)
+    return block
+
+
+cdef inline bint cache_has_room(Cache *self, Block **slot, uint64_t charge) noexcept nogil:
+    """Is there room for a block of this slot without another going? A guess: it is asked without the lock."""
+    cdef CacheShard *shard = _shard_of(self, slot)
+    return _load_count(&shard.used) + charge <= shard.capacity
+
+
+cdef inline void cache_fill(Cache *self, Block **slot, Block *block) noexcept nogil:
+    """As `cache_put`, but only into room that nothing else takes."""
+    cdef CacheShard *shard = _shard_of(self, slot)
+    pthread_mutex_lock(&shard.lock)
+    if slot_empty(slot) and shard.used + block_charge(block) <= shard.capacity:
+        shard_insert(shard, slot, block)
+    pthread_mutex_unlock(&shard.lock)
+
+
 cdef inline void cache_put(Cache *self, Block **slot, Block *block) noexcept nogil:
     """Keep the caller's block too, if there is room and no other thread was faster."""
     cdef CacheShard *shard = _shard_of(self, slot)

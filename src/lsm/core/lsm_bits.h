@@ -31,6 +31,18 @@ static inline uint64_t lsm_load_big64(const void *p) {
         __builtin_prefetch(p);         \
         __asm__ volatile("" ::: );     \
     } while (0)
+/* Copy `size` bytes in steps of sixteen: reads and writes up to 32 bytes behind them. */
+static inline void lsm_copy_over(uint8_t *to, const uint8_t *from, size_t size) {
+    size_t i = 0;
+    if (size > 512) {
+        memcpy(to, from, size);
+        return;
+    }
+    do {
+        memcpy(to + i, from + i, 16);
+        i += 16;
+    } while (i < size);
+}
 #define lsm_likely(x) __builtin_expect(!!(x), 1)
 #define lsm_unlikely(x) __builtin_expect(!!(x), 0)
 

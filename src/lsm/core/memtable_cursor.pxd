@@ -10,12 +10,14 @@ holds the memtable's lock, shared.
 """
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from lsm.core.coding cimport Slice, slice_of
 from lsm.core.cursor cimport Cursor
-from lsm.core.fault cimport Fault
+from lsm.core.fault cimport Fault, fault_memory
+from lsm.core.key cimport KIND_PUT, tag_kind, tag_sequence
 from lsm.core.memtable cimport Memtable, memtable_order, lsm_read_lock, lsm_read_unlock
+from lsm.core.rows cimport (Rows, rows_add, rows_beyond, rows_decide, rows_decided, rows_no_room, rows_offer)
 from lsm.core.skiplist cimport (Entry, Node, Place, entry_key, entry_value, skiplist_before, skiplist_find)
 
 cdef extern from "lsm_bits.h" nogil:
@@ -125,6 +127,16 @@ cdef inline void _previous_key(MemtableCursor *self) noexcept nogil:
     _to_oldest(self)
 
 
+cdef inline void _previous_entry(MemtableCursor *self) noexcept nogil:
+    cdef const Entry *entry = self.newest
+    if self.entry == entry:
+        _previous_key(self)
+        return
+    while entry.older != self.entry:
+        entry = entry.older
+    _stand(self, entry)
+
+
 cdef inline int _memtable_seek(Cursor *cursor, Slice key, uint64_t tag, Fault *fault) noexcept nogil:
     cdef MemtableCursor *self = <MemtableCursor *>cursor
     cdef Place place
@@ -202,17 +214,70 @@ cdef inline int _memtable_next(Cursor *cursor, Fault *fault) noexcept nogil:
 
 cdef inline int _memtable_prev(Cursor *cursor, Fault *fault) noexcept nogil:
     cdef MemtableCursor *self = <MemtableCursor *>cursor
-    cdef const Entry *entry
     lsm_read_lock(&self.memtable.lock)
     _find_again(self)
-    if self.entry == self.newest:
-        _previous_key(self)
-    else:
-        entry = self.newest
-        while entry.older != self.entry:
-            entry = entry.older
-        _stand(self, entry)
+    _previous_entry(self)
     lsm_read_unlock(&self.memtable.lock)
+    return 0
+
+
+cdef inline const Entry *_seen_by(const Entry *entry, uint64_t sequence) noexcept nogil:
+    """The newest version from `entry` on that the moment sees, or NULL."""
+    while entry != NULL and tag_sequence(entry.tag) > sequence:
+        entry = entry.older
+    return entry
+
+
+cdef inline int _decide(Rows *rows, Slice key, const Entry *seen) noexcept nogil:
+    """Forward, the key stood on: 0, or 1 when there is no room, or -1 for no memory."""
+    cdef Slice value
+    if seen == NULL or rows_decided(rows, key):
+        return 0
+    if tag_kind(seen.tag) == KIND_PUT:
+        if rows_no_room(rows, key.size, seen.value_size):
+            return 1
+        if key.size > 0:
+            memcpy(rows.keys.data + rows.keys.size, key.data, key.size)
+        value = slice_of(entry_value(seen), seen.value_size)
+        if rows_add(rows, key.size, value, value.data) != 0:
+            return -1
+        if rows.with_keys:
+            return 0
+    return rows_decide(rows, key.data, key.size)
+
+
+cdef inline int _fill_node(MemtableCursor *self, Rows *rows) noexcept nogil:
+    """Keys in turn while they lie in one node: 0, 1 or -1 as `_decide`."""
+    cdef const Node *node
+    cdef int status = 0
+    _find_again(self)
+    node = self.node
+    while self.base.valid and self.node == node:
+        if rows.backward:
+            status = rows_offer(rows, self.base.key, self.entry.tag, self.base.value)
+        else:
+            status = _decide(rows, self.base.key, _seen_by(self.entry, rows.sequence))
+        rows.steps -= 1
+        if status != 0 or rows.full:
+            return status
+        if rows.backward:
+            _previous_entry(self)
+        else:
+            _next_key(self)
+        if self.base.valid and rows_beyond(rows, self.base.prefix, self.base.key):
+            return 0
+    return 0
+
+
+cdef inline int _memtable_fill(Cursor *cursor, Rows *rows, Fault *fault) noexcept nogil:
+    cdef MemtableCursor *self = <MemtableCursor *>cursor
+    cdef int status
+    lsm_read_lock(&self.memtable.lock)
+    status = _fill_node(self, rows)
+    lsm_read_unlock(&self.memtable.lock)
+    if status < 0:
+        self.base.valid = False
+        return fault_memory(fault)
     return 0
 
 
@@ -235,5 +300,6 @@ cdef inline Cursor *memtable_cursor(Memtable *memtable) noexcept nogil:
     self.base.last = _memtable_last
     self.base.next = _memtable_next
     self.base.prev = _memtable_prev
+    self.base.fill = _memtable_fill
     self.base.close = _memtable_close
     return &self.base

@@ -143,6 +143,24 @@ cdef inline int merge_seek_before(Merge *self, Slice key, uint64_t tag, Fault *f
     return 0
 
 
+cdef inline const Cursor *merge_second(const Merge *self) noexcept nogil:
+    """What comes out next when the top is left aside; NULL when there is nothing else."""
+    if self.size < 2:
+        return NULL
+    if self.size > 2 and _sooner(self, self.heap[2], self.heap[1]):
+        return self.heap[2]
+    return self.heap[1]
+
+
+cdef inline void merge_moved(Merge *self) noexcept nogil:
+    """Restore the order after the top cursor has been moved."""
+    if not self.heap[0].valid:
+        self.size -= 1
+        self.heap[0] = self.heap[self.size]
+    if self.size > 1:
+        _sink(self, 0)
+
+
 cdef inline int merge_step(Merge *self, Fault *fault) noexcept nogil:
     """To the next entry in the current direction. Only when there is a top."""
     cdef Cursor *top = self.heap[0]
@@ -150,11 +168,5 @@ cdef inline int merge_step(Merge *self, Fault *fault) noexcept nogil:
     if status != 0:
         self.size = 0
         return -1
-    if not top.valid:
-        self.size -= 1
-        if self.size == 0:
-            return 0
-        self.heap[0] = self.heap[self.size]
-    if self.size > 1:
-        _sink(self, 0)
+    merge_moved(self)
     return 0

@@ -11,8 +11,9 @@ from libc.stdlib cimport calloc, free
 from lsm.core.coding cimport Slice
 from lsm.core.cursor cimport Cursor, Waiting
 from lsm.core.fault cimport Fault, fault_memory
+from lsm.core.rows cimport Rows
 from lsm.core.sources cimport Run, run_find
-from lsm.core.table_cursor cimport TableCursor, table_cursor_open
+from lsm.core.table_cursor cimport TableCursor, table_cursor_follow, table_cursor_open
 
 
 cdef struct RunCursor:
@@ -32,18 +33,22 @@ cdef inline void _show(RunCursor *self) noexcept nogil:
     self.base.value = self.inner.value
 
 
-cdef inline int _enter(RunCursor *self, size_t index, Fault *fault) noexcept nogil:
-    """Have a cursor in table `index` of the run, standing nowhere in particular."""
+cdef inline int _enter(RunCursor *self, size_t index, bint goes_on, Fault *fault) noexcept nogil:
+    """Have a cursor in table `index` of the run, standing nowhere in particular; `goes_on`: from the table beside it."""
+    cdef Cursor *inner
     self.base.valid = False
     if self.inner != NULL and self.index == index:
         return 0
-    if self.inner != NULL:
-        self.inner.close(self.inner)
-    self.inner = table_cursor_open(self.run.table[index], self.scan)
-    self.index = index
-    if self.inner == NULL:
+    inner = table_cursor_open(self.run.table[index], self.scan)
+    if inner == NULL:
         return fault_memory(fault)
-    (<TableCursor *>self.inner).waiting = self.waiting
+    (<TableCursor *>inner).waiting = self.waiting
+    if self.inner != NULL:
+        if goes_on:
+            table_cursor_follow(inner, self.inner)
+        self.inner.close(self.inner)
+    self.inner = inner
+    self.index = index
     return 0
 
 
@@ -51,7 +56,7 @@ cdef inline int _settle_forward(RunCursor *self, int status, Fault *fault) noexc
     """After a move within a table: past its end, go on at the head of the next."""
     self.base.valid = False
     while status == 0 and not self.inner.valid and self.index + 1 < self.run.count:
-        status = _enter(self, self.index + 1, fault)
+        status = _enter(self, self.index + 1, True, fault)
         if status == 0:
             status = self.inner.first(self.inner, fault)
     if status == 0:
@@ -62,7 +67,7 @@ cdef inline int _settle_forward(RunCursor *self, int status, Fault *fault) noexc
 cdef inline int _settle_backward(RunCursor *self, int status, Fault *fault) noexcept nogil:
     self.base.valid = False
     while status == 0 and not self.inner.valid and self.index > 0:
-        status = _enter(self, self.index - 1, fault)
+        status = _enter(self, self.index - 1, True, fault)
         if status == 0:
             status = self.inner.last(self.inner, fault)
     if status == 0:
@@ -76,7 +81,7 @@ cdef inline int run_cursor_seek(Cursor *cursor, Slice key, uint64_t tag, Fault *
     self.base.valid = False
     if index == self.run.count:
         return 0
-    if _enter(self, index, fault) != 0:
+    if _enter(self, index, False, fault) != 0:
         return -1
     return _settle_forward(self, self.inner.seek(self.inner, key, tag, fault), fault)
 
@@ -89,7 +94,7 @@ cdef inline int run_cursor_seek_before(Cursor *cursor, Slice key, uint64_t tag, 
         return 0
     if index == self.run.count:
         index -= 1
-    if _enter(self, index, fault) != 0:
+    if _enter(self, index, False, fault) != 0:
         return -1
     return _settle_backward(self, self.inner.seek_before(self.inner, key, tag, fault), fault)
 
@@ -99,7 +104,7 @@ cdef inline int run_cursor_first(Cursor *cursor, Fault *fault) noexcept nogil:
     self.base.valid = False
     if self.run.count == 0:
         return 0
-    if _enter(self, 0, fault) != 0:
+    if _enter(self, 0, False, fault) != 0:
         return -1
     return _settle_forward(self, self.inner.first(self.inner, fault), fault)
 
@@ -109,7 +114,7 @@ cdef inline int run_cursor_last(Cursor *cursor, Fault *fault) noexcept nogil:
     self.base.valid = False
     if self.run.count == 0:
         return 0
-    if _enter(self, self.run.count - 1, fault) != 0:
+    if _enter(self, self.run.count - 1, False, fault) != 0:
         return -1
     return _settle_backward(self, self.inner.last(self.inner, fault), fault)
 
@@ -122,6 +127,12 @@ cdef inline int run_cursor_next(Cursor *cursor, Fault *fault) noexcept nogil:
 cdef inline int run_cursor_prev(Cursor *cursor, Fault *fault) noexcept nogil:
     cdef RunCursor *self = <RunCursor *>cursor
     return _settle_backward(self, self.inner.prev(self.inner, fault), fault)
+
+
+cdef inline int run_cursor_fill(Cursor *cursor, Rows *rows, Fault *fault) noexcept nogil:
+    cdef RunCursor *self = <RunCursor *>cursor
+    cdef int status = self.inner.fill(self.inner, rows, fault)
+    return _settle_backward(self, status, fault) if rows.backward else _settle_forward(self, status, fault)
 
 
 cdef inline void run_cursor_close(Cursor *cursor) noexcept nogil:
@@ -145,5 +156,6 @@ cdef inline Cursor *run_cursor_open(const Run *run, bint scan) noexcept nogil:
     self.base.last = run_cursor_last
     self.base.next = run_cursor_next
     self.base.prev = run_cursor_prev
+    self.base.fill = run_cursor_fill
     self.base.close = run_cursor_close
     return &self.base

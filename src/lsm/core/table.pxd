@@ -114,7 +114,7 @@ cdef inline int _block_open(Table *self, Slice contents, uint64_t offset, bint d
     return 0
 
 
-cdef inline int _sealed_to_block(Table *self, const SealedBlock *sealed, uint64_t offset, bint data, Block **block,
+cdef inline int table_open_block(Table *self, const SealedBlock *sealed, uint64_t offset, bint data, Block **block,
                                  Fault *fault) noexcept nogil:
     """Open a block whose checksum holds. A large one is opened where it stays, a small one by way of the stack."""
     cdef uint8_t stack[TABLE_STACK_BYTES]
@@ -143,7 +143,7 @@ cdef inline int _table_read(Table *self, Handle handle, uint8_t *room, bint data
         return table_system(self.name, handle.offset, error, "reading a table", fault)
     if sealed_block(&sealed, room, <size_t>handle.size, self.name, handle.offset, fault) != 0:
         return -1
-    return _sealed_to_block(self, &sealed, handle.offset, data, block, fault)
+    return table_open_block(self, &sealed, handle.offset, data, block, fault)
 
 
 cdef inline int table_read_block(Table *self, Handle handle, bint data, Block **block, Fault *fault) noexcept nogil:
