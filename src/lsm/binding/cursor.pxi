@@ -33,8 +33,7 @@ cdef class Cursor(Reader):
             raise
         status = visible_seek(&self.rows, k.slice, &fault)
         give_back(&k)
-        self.leave(status, &fault)
-        return self.rows.valid
+        return self.moved(status, &fault)
 
     def seek_before(self, key):
         """To the last row whose key is below `key`."""
@@ -49,53 +48,64 @@ cdef class Cursor(Reader):
             raise
         status = visible_seek_before(&self.rows, k.slice, &fault)
         give_back(&k)
-        self.leave(status, &fault)
-        return self.rows.valid
+        return self.moved(status, &fault)
 
     def first(self):
         """To the first row of all."""
         cdef Fault fault
         self.enter()
-        self.leave(visible_first(&self.rows, &fault), &fault)
-        return self.rows.valid
+        return self.moved(visible_first(&self.rows, &fault), &fault)
 
     def last(self):
         """To the last row of all."""
         cdef Fault fault
         self.enter()
-        self.leave(visible_last(&self.rows, &fault), &fault)
-        return self.rows.valid
+        return self.moved(visible_last(&self.rows, &fault), &fault)
 
     def next(self):
         """To the next row. Off the end, and from there, it stays where there is no row."""
         cdef Fault fault
         self.enter()
-        self.leave(visible_next(&self.rows, &fault) if self.rows.valid else 0, &fault)
-        return self.rows.valid
+        return self.moved(visible_next(&self.rows, &fault) if self.rows.valid else 0, &fault)
 
     def prev(self):
         """To the row before. Off the end, and from there, as `next`."""
         cdef Fault fault
         self.enter()
-        self.leave(visible_prev(&self.rows, &fault) if self.rows.valid else 0, &fault)
-        return self.rows.valid
+        return self.moved(visible_prev(&self.rows, &fault) if self.rows.valid else 0, &fault)
+
+    cdef bint moved(self, int status, Fault *fault) except -1:
+        cdef bint valid = self.rows.valid
+        self.leave(status, fault)
+        return valid
 
     @property
     def valid(self):
         """Does it stand on a row?"""
-        return self.here()
+        cdef bint valid
+        self.enter()
+        valid = self.rows.valid
+        self.busy = False
+        return valid
 
     @property
     def key(self):
         """The key it stands on, None where there is no row."""
-        return bytes_of(self.rows.key) if self.here() else None
+        self.enter()
+        try:
+            return bytes_of(self.rows.key) if self.rows.valid else None
+        finally:
+            self.busy = False
 
     @property
     def value(self):
         """The value it stands on, None where there is no row."""
-        return bytes_of(self.rows.value) if self.here() else None
-
-    cdef bint here(self) except -1:
         self.enter()
-        self.busy = False
-        return self.rows.valid
+        try:
+            return bytes_of(self.rows.value) if self.rows.valid else None
+        finally:
+            self.busy = False
+
+    cdef int open(self, View view, uint64_t sequence) except -1:
+        Reader.open(self, view, sequence)
+        return self.enlist()
