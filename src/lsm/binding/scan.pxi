@@ -100,7 +100,8 @@ cdef enum:
     PULL_STEPS = 32768                  # entries looked at between two looks at signals: some tenths of a millisecond
     SCAN_ROWS_FIRST = 16                # a Scan gathers so many rows at first,
     SCAN_ROWS_MOST = 512                # twice as many each time, up to this
-    SCAN_ROW_BYTES = 64                 # times as many bytes
+    SCAN_ROW_BYTES = 256                # times as many bytes,
+    SCAN_BYTES_MOST = 65536             # up to this
 
 
 @cython.no_gc_clear
@@ -187,15 +188,19 @@ cdef class Range(Reader):
         return 0
 
     cdef int shape(self, bint reverse, limit, bint keys, bint values) except -1:
+        cdef int over = 0
         self.with_keys = keys
         self.with_values = values
         rows_init(&self.batch, self.rows.sequence, reverse, keys, values)
         self.left = -1
         if limit is not None:
-            limit = _operator.index(limit)              # TypeError for what is no whole number
-            if limit < 0:
+            if type(limit) is not int:
+                limit = _operator.index(limit)          # TypeError for what is no whole number
+            self.left = PyLong_AsLongLongAndOverflow(limit, &over)
+            if over > 0:
+                self.left = <int64_t>0x7FFFFFFFFFFFFFFF
+            elif self.left < 0:
                 raise ValueError(f"limit counts rows and cannot be {limit}")
-            self.left = min(limit, <int64_t>0x7FFFFFFFFFFFFFFF)
         return 0
 
     cdef int gather_some(self, bint keep_gil) noexcept:
@@ -287,10 +292,10 @@ cdef class Scan(Range):
                 raise StopIteration
         self.at = at + 1
         if not self.with_values:
-            return bytes_of(rows_key(batch, at))
+            return bytes_of(rows_key_at(batch, at))
         if not self.with_keys:
-            return bytes_of(rows_value(batch, at))
-        return bytes_of(rows_key(batch, at)), bytes_of(rows_value(batch, at))
+            return bytes_of(rows_value_at(batch, at))
+        return bytes_of(rows_key_at(batch, at)), bytes_of(rows_value_at(batch, at))
 
     cdef size_t more(self) except? 0:
         """Where the next row is in the batch: gathers more if need be, and sets `ended` when there are none."""
@@ -304,7 +309,7 @@ cdef class Scan(Range):
             return self.at
         self.ahead = min(2 * self.ahead, SCAN_ROWS_MOST) if self.ahead else SCAN_ROWS_FIRST
         self.at = self.batch.count = self.batch.count if self.paused else 0
-        self.pull(self.ahead, self.ahead * SCAN_ROW_BYTES, True)
+        self.pull(self.ahead, min(self.ahead * SCAN_ROW_BYTES, SCAN_BYTES_MOST), True)
         self.at = 0
         if self.batch.count == 0:
             self.ended = True
