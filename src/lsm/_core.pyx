@@ -58,7 +58,8 @@ from lsm.core.sources cimport (
 )
 from lsm.core.table_cursor cimport TableCursor
 from lsm.core.visible cimport (
-    Visible, visible_close, visible_first, visible_init, visible_last, visible_next, visible_prev, visible_seek,
+    Visible, visible_close, visible_first, visible_init, visible_last, visible_next, visible_prev,
+    visible_resume, visible_seek,
     visible_seek_before,
 )
 
@@ -104,6 +105,7 @@ include "binding/sync.pxi"
 
 cdef class WriteBatch               # a store makes these, and they refer to it
 cdef class Reader
+cdef class Range
 cdef class Scan
 cdef class Column
 cdef class Chunk

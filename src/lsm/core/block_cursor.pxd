@@ -28,6 +28,11 @@ from lsm.core.key cimport compare_internal, compare_slices, key_prefix
 
 cdef extern from "lsm_bits.h" nogil:
     bint lsm_unlikely(bint x)
+    void lsm_prefetch(const void *p)
+
+
+cdef enum:
+    SEEK_PREFETCH_LINES = 12
 
 
 ctypedef struct RunEntry:
@@ -203,9 +208,13 @@ cdef inline int _build_key(BlockCursor *self, uint32_t index, const BlockEntry *
 
 
 cdef inline int _stand_on(BlockCursor *self, uint32_t index, Fault *fault) noexcept nogil:
-    """Stand on entry `index` of a block with a directory, in which all entries have been checked."""
+    """Stand on entry `index` of a block with a directory, in which all entries have been checked. Who seeks as a rule wants
+    some rows, and they lie side by side: their memory is asked for."""
     cdef BlockEntry entry
+    cdef int line
     self.at = self.view.data + directory_offsets(self.directory)[index]
+    for line in range(SEEK_PREFETCH_LINES):
+        lsm_prefetch(self.at + 64 * line)
     self.after = entry_decode(self.at, self.view.entries_end, &entry)
     if self.after == NULL:
         return block_broken(self, fault, "data block: bad entry")
