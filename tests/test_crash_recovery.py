@@ -74,5 +74,5 @@ def test_opening_again_and_again_changes_nothing():
         assert dict(db.items()) == run.history[-1] and db._sequence == run.sequences[-1]
         files = directory.crashed_process()         # never closed
         assert sum(name.startswith("MANIFEST") for name in files) == 1
-        assert sum(name.endswith(".log") for name in files) == 1
+        assert not any(name.endswith(".log") for name in files)     # who only reads makes none
     run.db.close()

@@ -237,11 +237,13 @@ cdef class Store(Writer):
         self.memtable_budget = memtable_budget
 
     def _install(self, View view, Memtable memtable, tuple logs):
-        """Show readers another view, and writers another memtable and log, in one step."""
+        """Show readers another view, and writers another memtable and log, in one step. Without logs, the next write has
+        to rotate first."""
         self.view = view
         self.memtable = memtable
         self.logs = logs
         self.log = logs[len(logs) - 1] if logs else None
+        self.rotate_at = self.memtable_budget if logs else 0
 
     def _end_readers(self):
         """After closing: free what scans and cursors hold, but for one that waits for the disk just now. The next call of

@@ -19,6 +19,7 @@ cdef bint _final(const Fault *fault) noexcept nogil:
 cdef class Writer(GroupSync):
     cdef Memtable memtable
     cdef uint64_t memtable_budget
+    cdef uint64_t rotate_at             # bytes of the memtable: its budget, or 0 while there is no log
     cdef uint64_t bytes_written         # keys and values, as given by the user
     cdef uint64_t log_bytes
 
@@ -32,7 +33,7 @@ cdef class Writer(GroupSync):
             if self.gate & ~GATE_SLOW:
                 self.unlock_writes()
                 continue                            # closed while we waited for the lock: the gate says so
-            if memtable_bytes(self.memtable.table) < self.memtable_budget:
+            if memtable_bytes(self.memtable.table) < self.rotate_at:
                 return 0
             self.holder = PyThread_get_thread_ident()
             try:

@@ -108,8 +108,10 @@ class DB(_core.Store, Engine):
         self._flush_recovered(tree)
         if tree.sealed and replayed.torn is not None:
             directory.truncate(*replayed.torn)      # or the next recovery would end there, before the new log
+        if tree.state.number == state.number and (tree.state.logs, chosen) != (state.logs, state.options):
+            tree.install()                  # logs that held nothing, or options that were given
         self._begin(replayed.sequence, tree.state.last_sequence, chosen.memtable_bytes)
-        tree.switch()
+        tree.show()                         # the first write makes a log: who only reads leaves no trace
         recovery.remove_unnamed(directory, tree.state)
         self.options, self._tree = chosen, tree
         self._shaker = Shaker(tree, policy, background)

@@ -122,12 +122,14 @@ class Tree:
                     self.remove_file(log.name)      # no manifest names it, nor ever will
                 raise
             self.sealed, self.memtable, self.logs = sealed, memtable, (*kept, log)
-            self._show()
+            self.show()
         for number in empty:
             self.remove_file(log_name(number))
 
     def seal_last(self) -> None:
         """For closing: seal the newest memtable without another one in its place."""
+        if not self.logs:
+            return                              # nothing was written
         log = self.logs[-1].number
         if self.memtable.entries:
             self.sealed += (Sealed(self.memtable, log),)
@@ -165,7 +167,7 @@ class Tree:
             self.sealed, self.logs = sealed, logs
             for table in gone.values():
                 self._retire(table)
-            self._show()
+            self.show()
         if flushed is not None:
             self.remove_file(log_name(flushed.log))
 
@@ -197,7 +199,8 @@ class Tree:
         if previous.number:
             self.remove_file(manifest.manifest_name(previous.number))
 
-    def _show(self) -> None:
+    def show(self) -> None:
+        """Let readers and writers go on with what is current now. Without a log, the next write begins with `switch`."""
         memtables = (self.memtable, *(one.memtable for one in reversed(self.sealed)))
         levels = tuple(tuple(self.tables[meta.number] for meta in level) for level in self.version.levels)
         self.store._install(_core.View(self.directory, memtables, levels), self.memtable, self.logs)
