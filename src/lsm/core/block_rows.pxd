@@ -24,6 +24,11 @@ cdef extern from "lsm_bits.h" nogil:
     bint lsm_likely(bint x)
     bint lsm_unlikely(bint x)
     void lsm_copy_over(uint8_t *to, const uint8_t *from_, size_t size)
+    void lsm_prefetch(const void *p)
+
+
+cdef enum:
+    ROWS_PREFETCH_AHEAD = 768           # bytes: each block lies elsewhere, and the processor must find out where it leads
 
 
 cdef inline bint _follows(const uint8_t *before, size_t before_size, uint64_t before_tag, const BlockEntry *entry,
@@ -119,6 +124,8 @@ cdef inline int _forward(BlockCursor *self, Rows *rows, Fault *fault) noexcept n
             return block_memory(self, fault) if decided and _remember(rows, key, size) != 0 else 0
         before, before_size, before_tag = key, size, entry.tag
         at = after
+        lsm_prefetch(at + ROWS_PREFETCH_AHEAD)
+        lsm_prefetch(at + ROWS_PREFETCH_AHEAD + 64)
         after = entry_decode(at, end, &entry)
         if lsm_unlikely(after == NULL or entry.shared > before_size):
             return block_broken(self, fault, "data block: bad entry")

@@ -23,7 +23,7 @@ from lsm.core.block_cursor cimport (BlockCursor, block_cursor_enter, block_curso
 from lsm.core.block_format cimport SealedBlock, sealed_block, sealed_open
 from lsm.core.block_rows cimport block_rows
 from lsm.core.buffer cimport Buffer, buffer_free, buffer_reserve
-from lsm.core.cache cimport cache_ask, cache_fill, cache_has_room, cache_peek
+from lsm.core.cache cimport cache_ask, cache_ask_rows, cache_fill, cache_has_room, cache_peek
 from lsm.core.cache_shard cimport slot_empty
 from lsm.core.cached_block cimport Block, block_release
 from lsm.core.coding cimport Slice, slice_of
@@ -229,7 +229,7 @@ cdef inline int _reader_block(TableCursor *self, size_t index, Slice *contents, 
         return _block_ahead(self, index, contents, fault)
     _hold(self, block)
     if index + 1 < self.table.index.count and not self.backward:
-        cache_ask(&self.table.slots[index + 1])
+        cache_ask_rows(&self.table.slots[index + 1])
     elif index > 0 and self.backward:
         cache_ask(&self.table.slots[index - 1])
     return 0
