@@ -237,11 +237,13 @@ cdef class Directory:
     def sync(self):
         """Make durable which names there are. A failure is final: later calls raise it again."""
         cdef Env *env = self.opened()
+        cdef Fault fault
         cdef int error
         with nogil:
             error = env.sync_directory(env)
         if error != 0:
-            raise_system(error, self.path, "", "syncing the directory")
+            fault_system(&fault, "", error, b"syncing the directory")
+            raise_lasting(&fault, self.path)
 
     def list(self):
         """The names, sorted."""

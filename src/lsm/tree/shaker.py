@@ -16,7 +16,6 @@ writers do the shaker's work themselves, at the same points.
 """
 from __future__ import annotations
 
-import errno
 import logging
 import threading
 import time
@@ -24,11 +23,11 @@ import traceback
 import weakref
 from collections.abc import Callable
 
-from lsm.errors import ClosedError, StorageError
+from lsm.errors import ClosedError
 from lsm.tree.compact import Pace, carry_out
 from lsm.tree.compaction import NOTHING, Choice, Merge, Nothing, Policy, merge_everything
 from lsm.tree.flush import flush_oldest
-from lsm.tree.tree import SEALED_MAX, Tree
+from lsm.tree.tree import SEALED_MAX, Tree, passes
 
 logger = logging.getLogger("lsm")
 
@@ -41,12 +40,6 @@ SLOWEST = 1e6               # bytes a second that writers may always write while
 
 class Stopping(Exception):
     """The database is being closed: leave the merge where it is."""
-
-
-def passes(error: BaseException) -> bool:
-    """Is it lack of room or of memory, after which the same may be tried again?"""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, StorageError) and error.errno in (errno.ENOSPC, errno.EDQUOT))
 
 
 class Shaker:
