@@ -3,10 +3,11 @@
 Environment switches (docs/building.md):
   LSM_DEBUG=1            checks on: bounds checks, C assertions, little optimisation
   LSM_SANITIZE=1         AddressSanitizer + UndefinedBehaviorSanitizer (implies LSM_DEBUG)
+  LSM_SANITIZE=thread    ThreadSanitizer (implies LSM_DEBUG)
   LSM_WITHOUT=lz4,zstd   leave out a compression library that is present
   LSM_REQUIRE=lz4,zstd   fail when one of these is not there (release wheels)
 
-Invariant: the objects of two flavours (plain, debug, sanitize) never meet. Each has its own directory under build/,
+Invariant: the objects of two flavours (plain, debug, sanitize, thread) never meet. Each has its own directory under build/,
 and `stamp` makes everything be built again when the flags change, as an in-place build shares src/lsm.
 """
 import glob
@@ -21,9 +22,10 @@ import Cython
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-SANITIZE = os.environ.get("LSM_SANITIZE") == "1"
-DEBUG = os.environ.get("LSM_DEBUG") == "1" or SANITIZE
-FLAVOUR = "sanitize" if SANITIZE else "debug" if DEBUG else "plain"
+SANITIZERS = {"1": "address,undefined", "thread": "thread"}
+SANITIZE = SANITIZERS.get(os.environ.get("LSM_SANITIZE", ""), "")
+DEBUG = os.environ.get("LSM_DEBUG") == "1" or bool(SANITIZE)
+FLAVOUR = "thread" if SANITIZE == "thread" else "sanitize" if SANITIZE else "debug" if DEBUG else "plain"
 BUILD = os.path.join("build", FLAVOUR)
 
 
@@ -81,8 +83,9 @@ if DEBUG:
 else:
     compile_args += ["-O3", "-g1"]
 if SANITIZE:
-    compile_args += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
-    link_args += ["-fsanitize=address,undefined"]
+    compile_args += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
+    compile_args += ["-fno-sanitize-recover=undefined"] if SANITIZE != "thread" else []
+    link_args += [f"-fsanitize={SANITIZE}"]
 stamp_path, flags_changed = stamp(macros, compile_args, link_args)
 print(f"lsm: {FLAVOUR} build, compression: {', '.join(libraries) or 'none found'}", file=sys.stderr)
 

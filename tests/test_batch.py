@@ -1,7 +1,10 @@
 """Batches: all or nothing, in the order given; and write_many, the same in one call."""
 
+import threading
+
 import lsm
 import pytest
+from crew import JOIN, Crew, checked
 
 
 def test_a_batch_is_written_when_the_block_ends_and_not_before(db):
@@ -139,3 +142,58 @@ def test_write_many_whose_generator_reads_and_writes_the_database_does_not_deadl
 
     assert db.write_many(pairs()) == 100
     assert len(db) == 200
+
+
+def test_a_batch_that_another_thread_writes_is_busy(path, monkeypatch):
+    """Every use of it, from any thread, until it is written; and then it is empty and serves again."""
+    inside, go = threading.Event(), threading.Event()
+    with lsm.open(path, memtable_bytes=4096) as db:
+        db.put(b"filler", b"x" * 5000)              # the next write rotates, and is held there
+        genuine = db._tree.switch
+
+        def switch():
+            inside.set()
+            assert go.wait(JOIN)
+            genuine()
+
+        monkeypatch.setattr(db._tree, "switch", switch)
+        batch = db.write_batch()
+        batch.put(b"a", b"1")
+        writing = threading.Thread(target=batch.write)
+        writing.start()
+        assert inside.wait(JOIN)
+        for use in (lambda: batch.put(b"b", b"2"), lambda: batch.delete(b"a"), batch.clear, batch.write,
+                    lambda: batch.__setitem__(b"b", b"2"), lambda: batch.__delitem__(b"a")):
+            with pytest.raises(lsm.BusyError):
+                use()
+        go.set()
+        writing.join(JOIN)
+        assert db[b"a"] == b"1" and b"b" not in db and len(batch) == 0
+        batch.put(b"b", b"2")
+        batch.write()
+        assert db[b"b"] == b"2"
+
+
+def test_threads_that_fill_and_write_one_batch_lose_nothing_that_was_taken(path):
+    """BusyError, or it is in: each put that returned is written by somebody, once and whole."""
+    taken = [[] for _ in range(4)]
+
+    def use(batch, number):
+        for count in range(1500):
+            key = b"%d:%d" % (number, count)
+            try:
+                batch.put(key, checked(key))
+                taken[number].append(key)
+                if count % 10 == number:
+                    batch.write()
+            except lsm.BusyError:
+                pass
+
+    with lsm.open(path) as db:
+        batch = db.write_batch()
+        crew = Crew()
+        for number in range(4):
+            crew.add(use, batch, number)
+        crew.start().join()
+        batch.write()
+        assert dict(db.scan()) == {key: checked(key) for keys in taken for key in keys}

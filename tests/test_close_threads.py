@@ -7,6 +7,9 @@ import pytest
 from crew import JOIN, Crew
 from model import TINY
 
+from lsm.tree import database, inspect
+from lsm.tree.tree import Tree
+
 ENDLESS = {
     "put": lambda db: db.put(b"key", b"value" * 20),
     "sync": lambda db: db.put(b"key", b"value", sync=True),
@@ -16,6 +19,10 @@ ENDLESS = {
     "scan": lambda db: [row for row in db.scan()],
     "backward": lambda db: [row for row in db.scan(reverse=True)],
     "snapshot": lambda db: db.snapshot().get(b"key"),
+    "cursor": lambda db: [db.cursor().first(), db.cursor().seek(b"key")],
+    "open scan": lambda db: next(iter(db.scan()), None),
+    "sync alone": lambda db: db.sync(),
+    "held snapshot": lambda db: [list(then.scan(limit=5)) for then in [db.snapshot(), db.snapshot()]],
     "flush": lambda db: db.flush(),
     "compact": lambda db: db.compact(),
     "verify": lambda db: db.verify(),
@@ -97,3 +104,61 @@ def test_scans_and_cursors_opened_before_close_end_with_closed_error(path):
     db.close()
     crew.join()
     assert len(ended) == 4
+
+
+@pytest.mark.parametrize("operation", ["cursor", "scan", "snapshot", "sync"])
+def test_what_is_opened_at_the_moment_of_closing_works_or_raises_closed_error(path, operation):
+    """Many short lives: each closes while four threads have just begun to open cursors, scans, snapshots, or to sync."""
+    use = {"cursor": lambda db: db.cursor().last(), "scan": lambda db: list(db.scan(reverse=True, limit=3)),
+           "snapshot": lambda db: db.snapshot().multi_get([b"1", b"2"]), "sync": lambda db: db.sync()}[operation]
+
+    def run(db):
+        with pytest.raises(lsm.ClosedError):
+            while True:
+                use(db)
+
+    for turn in range(15):
+        db = lsm.open(path, **TINY)
+        db.write_many((b"%d" % number, b"v" * 50) for number in range(100))
+        crew = Crew()
+        for _ in range(4):
+            crew.add(run, db)
+        crew.add(db.close)
+        crew.start().join()
+        assert not db._moments and db.closed
+
+
+def test_stats_and_verify_that_come_too_late_say_that_the_database_is_closed(path, monkeypatch):
+    """The tables were let go between the look at the gate and the look at the tree: KeyError, or a bad descriptor."""
+    for read_only in (False, True):
+        db = lsm.open(path, read_only=read_only)
+        if not read_only:
+            db.update({b"a": b"1"})
+            db.flush()
+        shaker = db._shaker
+        genuine = inspect._verify_manifest
+        monkeypatch.setattr(inspect, "_verify_manifest", lambda *arguments: (genuine(*arguments), db._tree.directory.close())[0])
+        monkeypatch.setattr(db, "_check_open", lambda: None)
+        monkeypatch.setattr(Tree, "check_open", lambda tree: db.close() or tree.store._refuse())
+        with pytest.raises(lsm.ClosedError):
+            db.verify()
+        monkeypatch.undo()
+        with pytest.raises(lsm.ClosedError):
+            inspect.stats(db._tree, db, shaker)
+        with pytest.raises(lsm.ClosedError):
+            inspect.verify(db._tree, read_only)
+
+
+def test_databases_opened_and_closed_while_the_living_are_counted(monkeypatch):
+    """At exit: RuntimeError, set changed size during iteration."""
+    class Shaken:
+        left = 3
+
+        def __iter__(self):
+            self.left -= 1
+            if self.left:
+                raise RuntimeError("Set changed size during iteration")
+            return iter(["db"])
+
+    monkeypatch.setattr(database, "_alive", Shaken())
+    assert database._living() == ["db"]

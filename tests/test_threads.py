@@ -11,6 +11,8 @@ import pytest
 from crew import JOIN, Crew, checked, content
 from model import TINY
 
+from lsm.tree.flush import flush_oldest
+
 WRITERS, KEYS, ROUNDS = 3, 60, 40
 
 
@@ -210,3 +212,45 @@ def test_writers_that_wait_for_the_disk_share_its_syncs(path):
             thread.join()
         assert len(db) == 400
         assert db.stats().syncs < 400
+
+
+def test_a_cursor_used_by_two_threads_is_busy_for_one_of_them(path):
+    """Every step reads from a file, so each waits for the disk while the other comes."""
+    rows = {b"%04d" % number: checked(b"%04d" % number) for number in range(500)}
+    met = threading.Event()
+
+    def step(cursor):
+        while not met.is_set():
+            try:
+                cursor.next() or cursor.first()
+                found, value = cursor.key, cursor.value
+            except lsm.BusyError:
+                met.set()
+            else:
+                assert found is None or found in rows
+                assert value is None or content(value) in rows
+
+    with lsm.open(path, **{**TINY, "block_cache_bytes": 0, "block_bytes": 64}) as db:
+        db.write_many(rows)
+        db.compact()
+        cursor = db.cursor()
+        crew = Crew()
+        crew.add(step, cursor)
+        crew.add(step, cursor)
+        crew.start().join()
+        assert cursor.first() and cursor.key == b"0000"
+        cursor.close()
+
+
+def test_a_flush_waits_for_what_was_written_before_it_and_not_for_others(path, monkeypatch):
+    """Among writers that always had another memtable sealed it never came back."""
+    with lsm.open(path, _background=False) as db:
+        db[b"k"] = b"v"
+        asked = []
+        monkeypatch.setattr(db._shaker, "wait", asked.append)
+        db.flush()
+        assert not asked[0]()
+        db[b"l"] = b"w"
+        db._seal()
+        flush_oldest(db._tree)
+        assert len(db._tree.sealed) == 1 and asked[0]()

@@ -1,4 +1,4 @@
-# cython: language_level=3
+# cython: language_level=3, freethreading_compatible=True
 """The one extension module of lsm: the Python doors (binding/*.pxi) over the C parts (core/*.pxd), in layer order.
 
 An included file sees what the files before it define; it names what it takes from core/ itself or here.
@@ -10,7 +10,7 @@ from cpython.buffer cimport (
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.pycapsule cimport PyCapsule_Destructor, PyCapsule_GetPointer, PyCapsule_New
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF, Py_XINCREF, PyObject
 from libc.errno cimport EDQUOT, EIO, ENOMEM, ENOSPC
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
@@ -31,7 +31,7 @@ from lsm.core.log cimport (
     log_watermark,
 )
 from lsm.core.memtable cimport (
-    Memtable as c_memtable, memtable_add, memtable_bytes, memtable_ensure, memtable_free,
+    Memtable as c_memtable, lsm_read_lock, lsm_read_unlock, memtable_add, memtable_bytes, memtable_ensure, memtable_free,
     memtable_get, memtable_new, memtable_order,
 )
 from lsm.core.memtable_cursor cimport memtable_cursor
@@ -68,6 +68,18 @@ cdef extern from "lsm_bits.h" nogil:
     uint64_t lsm_load_relaxed(const uint64_t *p)
     void lsm_store_release(uint64_t *p, uint64_t value)
     void lsm_store_relaxed(uint64_t *p, uint64_t value)
+
+cdef extern from "gil.h" nogil:
+    ctypedef int lsm_atomic_int
+    ctypedef unsigned long lsm_atomic_ulong
+    ctypedef int lsm_flag
+    ctypedef int lsm_guard
+    int lsm_swap(lsm_atomic_int *p, int value)
+    void lsm_set_bits(lsm_atomic_int *p, int bits)
+    void lsm_clear_bits(lsm_atomic_int *p, int bits)
+    bint lsm_take(lsm_flag *flag)
+    void lsm_guard_lock(lsm_guard *guard)
+    void lsm_guard_unlock(lsm_guard *guard)
 
 cdef extern from "pthread.h" nogil:
     int pthread_mutex_trylock(pthread_mutex_t *mutex)

@@ -1,7 +1,8 @@
 """WriteBatch: writes gathered in memory, then written as one record: all of them or none, also across a crash.
 
 It holds the payload of that record, already encoded (core/record.pxd), and what adding it will take of memory.
-Threads: one at a time; different batches from different threads freely.
+Threads: one at a time; different batches from different threads freely. What the GIL would keep apart a critical section
+of the object does in a build without it; across a write, which gives both away, `busy` does.
 """
 @cython.final
 cdef class WriteBatch:
@@ -60,6 +61,7 @@ cdef class WriteBatch:
         self.count += 1
         return 0
 
+    @cython.critical_section
     def put(self, key, value):
         """Set `key` to `value` when the batch is written. Both are copied now. TypeError and ValueError as `DB.put`."""
         cdef Borrowed k
@@ -76,6 +78,7 @@ cdef class WriteBatch:
         finally:
             give_back(&k)
 
+    @cython.critical_section
     def delete(self, key):
         """Remove `key` when the batch is written; that it is not there is no error."""
         cdef Borrowed k
@@ -93,23 +96,28 @@ cdef class WriteBatch:
     def __delitem__(self, key):
         self.delete(key)
 
+    @cython.critical_section
     def clear(self):
         """Forget what was gathered."""
         if self.busy:
             raise BusyError("another thread is writing this batch: give each thread its own")
+        self.empty()
+
+    cdef void empty(self) noexcept:
         self.payload.size = 0
         self.count = 0
         self.memory = 0
 
+    @cython.critical_section
     def write(self):
         """Write what was gathered, in one step, and begin anew. Raises as `DB.put` does; what was gathered then stays."""
         self.enter()
         self.busy = True
         try:
             self.store.write_payload(self.payload.data, self.payload.size, self.count, self.memory, self.sync)
+            self.empty()
         finally:
             self.busy = False
-        self.clear()
 
     def __enter__(self):
         return self

@@ -34,10 +34,9 @@ cdef class ChunkScan(Range):
     def __iter__(self):
         return self
 
+    @cython.critical_section
     def __next__(self):
-        cdef Chunk chunk
-        if self.store.gate & GATE_SHUT:
-            self.store._refuse()
+        self.store.check_open()
         if not self.opened and self.last:
             raise StopIteration
         if not self.paused and not self.busy:

@@ -21,8 +21,10 @@ cdef class Cursor(Reader):
     (False, False, None)
     """
 
-    cdef int leave(self, int status, Fault *fault) except -1:
-        """A move has been made: finish it if it was put off, and raise what went wrong."""
+    cdef bint moved(self, int status, Fault *fault) except -1:
+        """A move has been made: finish it if it was put off, raise what went wrong, answer whether it stands on a row."""
+        cdef object path = self.view.directory.path
+        cdef bint valid
         try:
             while status > 0:
                 self.waiting.begin = NULL
@@ -37,10 +39,11 @@ cdef class Cursor(Reader):
             self.rows.valid = False
             raise
         finally:
+            valid = self.rows.valid
             self.busy = False
         if status != 0:
-            raise_fault(fault, self.view.directory.path)
-        return 0
+            raise_fault(fault, path)
+        return valid
 
     def seek(self, key):
         """To the first row whose key is not below `key`; any length of key."""
@@ -56,8 +59,7 @@ cdef class Cursor(Reader):
         self.rows.steps = READER_STEPS
         status = visible_seek(&self.rows, k.slice, &fault)
         give_back(&k)
-        self.leave(status, &fault)
-        return self.rows.valid
+        return self.moved(status, &fault)
 
     def seek_before(self, key):
         """To the last row whose key is below `key`."""
@@ -73,57 +75,63 @@ cdef class Cursor(Reader):
         self.rows.steps = READER_STEPS
         status = visible_seek_before(&self.rows, k.slice, &fault)
         give_back(&k)
-        self.leave(status, &fault)
-        return self.rows.valid
+        return self.moved(status, &fault)
 
     def first(self):
         """To the first row of all."""
         cdef Fault fault
         self.enter()
         self.rows.steps = READER_STEPS
-        self.leave(visible_first(&self.rows, &fault), &fault)
-        return self.rows.valid
+        return self.moved(visible_first(&self.rows, &fault), &fault)
 
     def last(self):
         """To the last row of all."""
         cdef Fault fault
         self.enter()
         self.rows.steps = READER_STEPS
-        self.leave(visible_last(&self.rows, &fault), &fault)
-        return self.rows.valid
+        return self.moved(visible_last(&self.rows, &fault), &fault)
 
     def next(self):
         """To the next row. Off the end, and from there, it stays where there is no row."""
         cdef Fault fault
         self.enter()
         self.rows.steps = READER_STEPS
-        self.leave(visible_next(&self.rows, &fault) if self.rows.valid else 0, &fault)
-        return self.rows.valid
+        return self.moved(visible_next(&self.rows, &fault) if self.rows.valid else 0, &fault)
 
     def prev(self):
         """To the row before. Off the end, and from there, as `next`."""
         cdef Fault fault
         self.enter()
         self.rows.steps = READER_STEPS
-        self.leave(visible_prev(&self.rows, &fault) if self.rows.valid else 0, &fault)
-        return self.rows.valid
+        return self.moved(visible_prev(&self.rows, &fault) if self.rows.valid else 0, &fault)
 
     @property
     def valid(self):
         """Does it stand on a row?"""
-        return self.here()
+        cdef bint valid
+        self.enter()
+        valid = self.rows.valid
+        self.busy = False
+        return valid
 
     @property
     def key(self):
         """The key it stands on, None where there is no row."""
-        return bytes_of(self.rows.key) if self.here() else None
+        self.enter()
+        try:
+            return bytes_of(self.rows.key) if self.rows.valid else None
+        finally:
+            self.busy = False
 
     @property
     def value(self):
         """The value it stands on, None where there is no row."""
-        return bytes_of(self.rows.value) if self.here() else None
-
-    cdef bint here(self) except -1:
         self.enter()
-        self.busy = False
-        return self.rows.valid
+        try:
+            return bytes_of(self.rows.value) if self.rows.valid else None
+        finally:
+            self.busy = False
+
+    cdef int open(self, View view, uint64_t sequence) except -1:
+        Reader.open(self, view, sequence)
+        return self.enlist()

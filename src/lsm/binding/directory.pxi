@@ -7,7 +7,7 @@
 #
 # Threads: a Directory may be shared; a LogFile has one writer and one syncer (locks of its own keep misuse from harm).
 cimport cython
-from libc.errno cimport EINVAL, ENAMETOOLONG, ENOENT, ENOMEM
+from libc.errno cimport EBADF, EINVAL, ENAMETOOLONG, ENOENT, ENOMEM
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, strlen
@@ -68,13 +68,13 @@ cdef class Directory:
     `mapped=False` writes logs by write calls where they would be memory-mapped.
     """
     cdef Env *env
-    cdef bint closed
+    cdef lsm_atomic_int closed
     cdef readonly str path
     cdef object __weakref__
 
     def __cinit__(self):
         self.env = NULL
-        self.closed = False
+        self.closed = 0
         self.path = ""
 
     def __init__(self, path, create=False, read_only=False, mapped=True):
@@ -116,6 +116,8 @@ cdef class Directory:
         if error == EINVAL or error == ENAMETOOLONG:
             raise ValueError(f"{doing} {name!r} in {self.path!r}: give a plain name (1 to 63 bytes, no slash), and "
                              "a size within the file")
+        if error == EBADF:
+            self.opened()                       # closed meanwhile?
         return raise_system(error, self.path, name, doing)
 
     def create(self, str name, data):
@@ -242,6 +244,8 @@ cdef class Directory:
         with nogil:
             error = env.sync_directory(env)
         if error != 0:
+            if error == EBADF:
+                self.opened()                   # closed meanwhile?
             fault_system(&fault, "", error, b"syncing the directory")
             raise_lasting(&fault, self.path)
 
@@ -256,7 +260,7 @@ cdef class Directory:
             with nogil:
                 error = env.list(env, _collect_name, &names)
             if error != 0:
-                raise_system(error, self.path, "", "listing the directory")
+                self.refuse(error, "", "listing the directory")
             if names.size == 0:
                 return []
             return sorted(_os.fsdecode(name) for name in names.text[:names.size - 1].split(b"\0"))
@@ -327,9 +331,8 @@ cdef class Directory:
     def close(self):
         """Give back the lock and the descriptor. Later use raises ClosedError; closing again does nothing."""
         cdef Env *env = self.env
-        if self.closed or env == NULL:
+        if env == NULL or lsm_swap(&self.closed, 1):
             return
-        self.closed = True
         with nogil:
             env.unlock(env)
             posix_shut(env)

@@ -26,6 +26,8 @@ cdef enum Shut:
     GATE_SHUT = 3               # neither read nor written
 
 
+cdef double LOOK_SECONDS = 0.5      # between two looks for signals, and whether this is the child of a fork by now
+
 GATE_CLOSED_FLAG = GATE_CLOSED
 GATE_FORKED_FLAG = GATE_FORKED
 GATE_SLOW_FLAG = GATE_SLOW
@@ -38,39 +40,52 @@ def forked():
     fork_generation += 1
 
 
-def _work_for_another(work, list outcome, done):
+def _work_for_another(work, another, dict stand_ins, list outcome, done):
+    me = PyThread_get_thread_ident()
+    stand_ins[me] = another
     try:
         work()
         outcome.append(None)
     except BaseException as error:
         outcome.append(error)
     finally:
+        del stand_ins[me]
         done.release()
 
 
 cdef class Gate:
     cdef object __weakref__
-    cdef int gate
+    cdef lsm_atomic_int gate
     cdef pthread_mutex_t write_lock
     cdef pthread_mutex_t sync_lock
-    cdef object failure
-    cdef unsigned long holder           # thread that calls Python with the write lock held, or 0
+    cdef object failure                 # set once
+    cdef lsm_atomic_int failing
+    cdef lsm_atomic_ulong holder        # thread that calls Python with the write lock held, or 0
+    cdef dict stand_ins                 # thread that works -> the one that waits for it (`_uninterrupted`)
+    cdef pthread_mutex_t slow_lock      # guards what follows
     cdef double slow_rate               # bytes a second that writers may write while GATE_SLOW
     cdef double slow_debt
     cdef double slowed_seconds
 
     def __cinit__(self):
         self.gate = GATE_CLOSED
+        self.stand_ins = {}
         pthread_mutex_init(&self.write_lock, NULL)
         pthread_mutex_init(&self.sync_lock, NULL)
+        pthread_mutex_init(&self.slow_lock, NULL)
 
     def __dealloc__(self):
         pthread_mutex_destroy(&self.write_lock)
         pthread_mutex_destroy(&self.sync_lock)
+        pthread_mutex_destroy(&self.slow_lock)
 
     def _rotate(self):
         """Put a new memtable and log in the place of the full one. Called under the write lock."""
         raise NotImplementedError
+
+    def _must_not_rotate(self):
+        """Is this thread in the middle of a change of the tree, and was called back from there?"""
+        return False
 
     def _may_rotate(self):
         """May another memtable be filled, or must writers wait?"""
@@ -88,6 +103,12 @@ cdef class Gate:
         """Raise what the gate is closed for."""
         raise NotImplementedError
 
+    cdef int check_open(self) except -1:
+        """Raise when it is closed."""
+        if self.gate & GATE_SHUT:
+            self._refuse()
+        return 0
+
     cdef inline int lock_writes(self) except -1:
         """Take the write lock, giving the GIL away only if it has to be waited for."""
         if pthread_mutex_trylock(&self.write_lock) != 0:
@@ -97,10 +118,12 @@ cdef class Gate:
         return 0
 
     def _check_entry(self):
-        """Refuse a signal handler that came in the middle of a write of its own thread: it would wait for itself."""
-        if self.holder == PyThread_get_thread_ident():
-            raise BusyError("a signal handler used the database in the middle of a write of its own thread: let the "
-                            "handler set a flag, and use the database outside of it")
+        """Refuse who would wait for itself: a signal handler, or a finalizer that the garbage collector runs, that came
+        in the middle of a write of its own thread, or of a change of the tree."""
+        cdef unsigned long me = PyThread_get_thread_ident()
+        if self.holder == <unsigned long>self.stand_ins.get(me, me) or self._must_not_rotate():
+            raise BusyError("a signal handler or finalizer used the database in the middle of a write of its own thread: "
+                            "let it set a flag, and use the database outside of it")
 
     cdef inline void unlock_writes(self) noexcept nogil:
         pthread_mutex_unlock(&self.write_lock)
@@ -117,14 +140,16 @@ cdef class Gate:
         """Sleep so that writers together write `slow_rate` bytes a second, in naps of a millisecond or more."""
         cdef timespec nap
         cdef double seconds
+        pthread_mutex_lock(&self.slow_lock)
         self.slow_debt += size
         seconds = self.slow_debt / self.slow_rate if self.slow_rate > 0 else 0
-        if seconds < 0.001:
+        seconds = 0 if seconds < 0.001 else min(seconds, 0.05)
+        if seconds > 0:
+            self.slow_debt = 0
+            self.slowed_seconds += seconds
+        pthread_mutex_unlock(&self.slow_lock)
+        if seconds == 0:
             return 0
-        if seconds > 0.05:
-            seconds = 0.05
-        self.slow_debt = 0
-        self.slowed_seconds += seconds
         nap.tv_sec = 0
         nap.tv_nsec = <long>(seconds * 1e9)
         with nogil:
@@ -134,9 +159,9 @@ cdef class Gate:
 
     cdef int fail(self, object error) except -1:
         """From now on nothing is written; the first error is the one that is kept and told."""
-        if self.failure is None:
+        if not lsm_swap(&self.failing, 1):
             self.failure = error
-        self.gate |= GATE_FAILED
+        lsm_set_bits(&self.gate, GATE_FAILED)
         return 0
 
     def _open_gate(self, *, bint read_only):
@@ -145,10 +170,10 @@ cdef class Gate:
     def _close_gate(self, *, bint forked=False):
         """From now on every operation is refused. Waits for a write that is under way, but not in a forked child."""
         if forked:
-            self.gate |= GATE_FORKED
+            lsm_set_bits(&self.gate, GATE_FORKED)
             return
         self.lock_writes()
-        self.gate |= GATE_CLOSED
+        lsm_set_bits(&self.gate, GATE_CLOSED)
         self.unlock_writes()
 
     def _fail(self, error):
@@ -156,11 +181,13 @@ cdef class Gate:
 
     def _slow(self, double rate):
         """Let writers write so many bytes a second; 0 lets them go."""
+        pthread_mutex_lock(&self.slow_lock)
         self.slow_rate = rate
+        pthread_mutex_unlock(&self.slow_lock)
         if rate > 0:
-            self.gate |= GATE_SLOW
+            lsm_set_bits(&self.gate, GATE_SLOW)
         else:
-            self.gate &= ~GATE_SLOW
+            lsm_clear_bits(&self.gate, GATE_SLOW)
 
     def _uninterrupted(self, work):
         """Call `work` where no signal handler can cut it in two.
@@ -168,24 +195,28 @@ cdef class Gate:
         Handlers run in the main thread, between any two steps of its Python code, and may raise. A change of the tree
         must not stop half way for that, so the main thread has another thread make it, and raises what a handler
         raised when it is made. Once the interpreter is being torn down no other thread ever runs again (and nothing
-        interrupts): then this one makes it.
+        interrupts): then this one makes it. In the child of a fork that a handler made the other thread is not there.
         """
+        cdef unsigned long generation = fork_generation
         if sys.is_finalizing() or threading.current_thread() is not threading.main_thread():
             return work()
         outcome = []
         done = _thread.allocate_lock()
         done.acquire()
         try:
-            _thread.start_new_thread(_work_for_another, (work, outcome, done))
+            _thread.start_new_thread(_work_for_another, (work, PyThread_get_thread_ident(), self.stand_ins, outcome, done))
         except RuntimeError:
             return work()                       # no more threads to be had: then it takes its chances
         interrupted = None
         while True:
             try:
-                done.acquire()
-                break
+                PyErr_CheckSignals()            # no other step here would run a handler whose signal came before the wait
+                if done.acquire(True, LOOK_SECONDS):
+                    break
             except BaseException as error:
                 interrupted = error
+            if generation != fork_generation:
+                self._refuse()
         if outcome[0] is not None:
             raise outcome[0]
         if interrupted is not None:
@@ -194,6 +225,11 @@ cdef class Gate:
     @property
     def _gate(self):
         return self.gate
+
+    @property
+    def _stand_ins(self):
+        """Threads that work for the main thread just now, which waits for them."""
+        return self.stand_ins
 
     @property
     def _failure(self):

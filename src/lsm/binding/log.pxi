@@ -52,7 +52,7 @@ cdef class LogWriter:
     @property
     def size(self):
         """Bytes written so far."""
-        return self.file.size if self.file != NULL else 0
+        return lsm_load_acquire(&self.file.size) if self.file != NULL else 0
 
     cdef int append(self, const uint8_t *payload, RecordHeader *header, Fault *fault) noexcept nogil:
         """Frame the payload as one record and make it part of the log."""

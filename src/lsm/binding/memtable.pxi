@@ -20,21 +20,25 @@ cdef class Memtable:
     @property
     def bytes(self):
         """Memory taken, in bytes: what the budget `memtable_bytes` is held against."""
-        return memtable_bytes(self.table)
+        cdef uint64_t size
+        lsm_read_lock(&self.table.lock)         # the writer looks without it
+        size = memtable_bytes(self.table)
+        lsm_read_unlock(&self.table.lock)
+        return size
 
     @property
     def entries(self):
         """Versions held, tombstones included."""
-        return self.table.entries
+        return lsm_load_relaxed(&self.table.entries)
 
     @property
     def tombstones(self):
-        return self.table.tombstones
+        return lsm_load_relaxed(&self.table.tombstones)
 
     @property
     def last_sequence(self):
         """Sequence number of the newest entry, 0 while empty."""
-        return self.table.last_sequence
+        return lsm_load_relaxed(&self.table.last_sequence)
 
     def put(self, bytes key not None, uint64_t sequence, int kind, bytes value not None):
         """Add one version; sequences must ascend."""

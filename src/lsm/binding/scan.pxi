@@ -7,7 +7,9 @@ meanwhile; the store keeps a list of the open ones, to end them when it is close
 A Range (Scan, and ChunkScan in chunks.pxi) gathers many rows at a time (core/gather.pxd): a Scan a few ahead of those it has
 given out, as the same costs much more one by one. What goes wrong behind rows already gathered is raised after these.
 
-Threads: one thread at a time; a second one that comes while the first waits for the disk gets BusyError.
+Threads: one thread at a time; a second one that comes while the first waits for the disk gets BusyError. `busy` is the
+right to use `rows` and `view`; `opened` and the places in the list change with the list's guard held too, so that whoever
+closes the store can take them over from a reader that nobody uses, without a reference to it.
 """
 import operator as _operator
 
@@ -65,7 +67,8 @@ cdef class Reader:
     cdef View view
     cdef Visible rows
     cdef bint opened
-    cdef bint busy
+    cdef bint listed
+    cdef lsm_flag busy
     cdef Waiting waiting                # what the cursors call around reads of the disk
     cdef PyObject *before               # neighbours among the open readers of the store; borrowed
     cdef PyObject *behind
@@ -86,45 +89,72 @@ cdef class Reader:
             raise MemoryError
         self.opened = True
         self.view = view
-        self.behind = self.store.readers
+        return 0
+
+    cdef int enlist(self) except -1:
+        """Once it is made: from now on closing the store ends it."""
+        cdef Store store = self.store
+        lsm_guard_lock(&store.readers_guard)
+        self.listed = True
+        self.behind = store.readers
         self.before = NULL
         if self.behind != NULL:
             (<Reader>self.behind).before = <PyObject *>self
-        self.store.readers = <PyObject *>self
+        store.readers = <PyObject *>self
+        lsm_guard_unlock(&store.readers_guard)
+        if store.gate & GATE_SHUT:
+            self.let_go()                   # closed meanwhile
+            store._refuse()
         return 0
 
-    cdef int let_go(self) except -1:
-        """Leave the store's list and free what is held."""
-        if not self.opened:
-            return 0
+    cdef bint leave_list(self) noexcept:
+        """Is it for the caller to free what was held? Needs the guard of the list."""
+        cdef bint opened = self.opened
         self.opened = False
+        if not self.listed:
+            return opened
+        self.listed = False
         if self.before != NULL:
             (<Reader>self.before).behind = self.behind
         else:
             self.store.readers = self.behind
         if self.behind != NULL:
             (<Reader>self.behind).before = self.before
-        visible_close(&self.rows)
-        self.view = None
+        return opened
+
+    cdef int let_go(self) except -1:
+        """Leave the store's list and free what is held."""
+        cdef Store store = self.store
+        cdef bint opened
+        if store is None:
+            return 0                        # it was never made
+        lsm_guard_lock(&store.readers_guard)
+        opened = self.leave_list()
+        lsm_guard_unlock(&store.readers_guard)
+        if opened:
+            visible_close(&self.rows)
+            self.view = None
         return 0
 
     cdef inline int enter(self) except -1:
         if self.store.gate & GATE_SHUT:
-            if not self.busy:
+            if not lsm_take(&self.busy):
                 self.let_go()
+                self.busy = False
             self.store._refuse()
-        if not self.opened:
-            raise ClosedError("this cursor is closed: make another one with db.cursor()")
-        if self.busy:
+        if lsm_take(&self.busy):
             raise BusyError("another thread is using this object: give each thread its own")
-        self.busy = True
+        if not self.opened:
+            self.busy = False
+            raise ClosedError("this cursor is closed: make another one with db.cursor()")
         return 0
 
     def close(self):
         """Let go of what is held. May be called again."""
-        if self.busy:
+        if lsm_take(&self.busy):
             raise BusyError("another thread is using this object: give each thread its own")
         self.let_go()
+        self.busy = False
 
     def __enter__(self):
         return self
@@ -240,7 +270,7 @@ cdef class Range(Reader):
                 self.left = <int64_t>0x7FFFFFFFFFFFFFFF
             elif self.left < 0:
                 raise ValueError(f"limit counts rows and cannot be {limit}")
-        return 0
+        return self.enlist()
 
     cdef int gather_some(self, bint keep_gil) noexcept:
         """Some steps: what `gather` answers. Without the GIL the cursors have nothing to let go of around a read."""
@@ -326,6 +356,7 @@ cdef class Scan(Range):
     def __iter__(self):
         return self
 
+    @cython.critical_section
     def __next__(self):
         cdef Rows *batch = &self.batch
         cdef size_t at = self.at
@@ -358,6 +389,26 @@ cdef class Scan(Range):
             self.ended = True
             self.end()
         return self.at
+
+
+cdef PyObject *take_over(Store store, Visible *rows) noexcept:
+    """What some open reader that nobody uses just now holds: the caller's from now on, to be freed without any guard.
+    NULL when there is none."""
+    cdef PyObject *at
+    cdef PyObject *view = NULL
+    lsm_guard_lock(&store.readers_guard)
+    at = store.readers
+    while at != NULL and lsm_take(&(<Reader>at).busy):
+        at = (<Reader>at).behind
+    if at != NULL:
+        (<Reader>at).leave_list()
+        rows[0] = (<Reader>at).rows
+        view = <PyObject *>(<Reader>at).view
+        Py_XINCREF(view)
+        (<Reader>at).view = None
+        (<Reader>at).busy = False
+    lsm_guard_unlock(&store.readers_guard)
+    return view
 
 
 cdef int _bound_set(Buffer *bound, Slice key, bint after) except -1:

@@ -19,21 +19,23 @@ cdef class Snapshot:
     """
     cdef Store store
     cdef readonly uint64_t sequence
-    cdef bint open
+    cdef lsm_atomic_int open
     cdef object __weakref__
 
     def __cinit__(self, Store store not None):
         self.store = store
-        self.sequence = lsm_load_acquire(&store.sequence)
-        store.moments[self.sequence] = store.moments.get(self.sequence, 0) + 1
-        self.open = True
+        with cython.critical_section(store):            # one step with that in which a flush looks at the moments
+            self.sequence = lsm_load_acquire(&store.sequence)
+            store.moments[self.sequence] = store.moments.get(self.sequence, 0) + 1
+        self.open = 1
 
     def __dealloc__(self):
         self.release()
 
     cdef void release(self) noexcept:
-        if self.open:
-            self.open = False
+        if not lsm_swap(&self.open, 0):
+            return
+        with cython.critical_section(self.store):
             count = self.store.moments[self.sequence] - 1
             if count:
                 self.store.moments[self.sequence] = count
@@ -59,30 +61,30 @@ cdef class Snapshot:
     def get(self, key, default=None):
         """The value `key` had at the moment, or `default`."""
         self.enter()
-        return self.store.find(key, self.store.view, self.sequence, default)
+        return self.store.find(key, self.store.present(), self.sequence, default)
 
     def __getitem__(self, key):
         self.enter()
-        cdef object value = self.store.find(key, self.store.view, self.sequence, _missing)
+        cdef object value = self.store.find(key, self.store.present(), self.sequence, _missing)
         if value is _missing:
             raise KeyError(key)
         return value
 
     def __contains__(self, key):
         self.enter()
-        return self.store.find(key, self.store.view, self.sequence, _missing) is not _missing
+        return self.store.find(key, self.store.present(), self.sequence, _missing) is not _missing
 
     def multi_get(self, keys, default=None):
         """The values of many keys at the moment; `default` where there was none."""
         self.enter()
-        return self.store.find_many(keys, self.store.view, self.sequence, default)
+        return self.store.find_many(keys, self.store.present(), self.sequence, default)
 
     def scan(self, start=None, stop=None, *, prefix=None, bint include_start=True, bint include_stop=False,
              bint reverse=False, limit=None, bint keys=True, bint values=True):
         """As `DB.scan`, at the moment of the snapshot."""
         self.enter()
-        return self.store.scan_at(self.store.view, self.sequence, start, stop, prefix, include_start, include_stop, reverse, limit,
-                                  keys, values)
+        return self.store.scan_at(self.store.present(), self.sequence, start, stop, prefix, include_start, include_stop,
+                                  reverse, limit, keys, values)
 
     def scan_chunks(self, start=None, stop=None, *, prefix=None, bint include_start=True, bint include_stop=False,
                     bint reverse=False, limit=None, bint keys=True, bint values=True, chunk_bytes=1048576):
@@ -95,7 +97,7 @@ cdef class Snapshot:
         """As `DB.cursor`, at the moment of the snapshot."""
         self.enter()
         cdef Cursor cursor = Cursor(self.store)
-        cursor.open(self.store.view, self.sequence)
+        cursor.open(self.store.present(), self.sequence)
         return cursor
 
     def __iter__(self):

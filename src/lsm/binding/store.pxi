@@ -13,10 +13,19 @@ cdef class Store(Writer):
     cdef View view
     cdef dict moments                   # sequence -> how many snapshots hold it
     cdef uint64_t gets
+    cdef lsm_guard readers_guard
     cdef PyObject *readers              # the open scans and cursors, linked; borrowed: they leave the list before they go
 
     def __cinit__(self):
         self.moments = {}
+
+    cdef inline View present(self):
+        """The view of this moment."""
+        cdef View view
+        lsm_guard_lock(&self.guard)
+        view = self.view
+        lsm_guard_unlock(&self.guard)
+        return view
 
     cdef object find(self, object key, View view, uint64_t sequence, object default):
         cdef Borrowed k
@@ -24,7 +33,7 @@ cdef class Store(Writer):
         if self.gate & GATE_SHUT:
             self._refuse()
         borrow(key, &k, "keys")
-        self.gets += 1
+        lsm_store_relaxed(&self.gets, lsm_load_relaxed(&self.gets) + 1)
         try:
             view.lookup(k.slice, sequence, &found)
         finally:
@@ -47,7 +56,7 @@ cdef class Store(Writer):
         while start < count:
             self.find_some(wanted, values, start, min(<Py_ssize_t>MANY_MAX, count - start), view, sequence)
             start += MANY_MAX
-        self.gets += count
+        lsm_store_relaxed(&self.gets, lsm_load_relaxed(&self.gets) + <uint64_t>count)
         return values
 
     cdef int find_some(self, list keys, list values, Py_ssize_t start, Py_ssize_t count, View view,
@@ -83,18 +92,18 @@ cdef class Store(Writer):
         >>> db.get(b"atlantis:capital") is None
         True
         """
-        cdef View view = self.view
+        cdef View view = self.present()
         return self.find(key, view, lsm_load_acquire(&self.sequence), default)
 
     def __getitem__(self, key):
-        cdef View view = self.view
+        cdef View view = self.present()
         cdef object value = self.find(key, view, lsm_load_acquire(&self.sequence), _missing)
         if value is _missing:
             raise KeyError(key)
         return value
 
     def __contains__(self, key):
-        cdef View view = self.view
+        cdef View view = self.present()
         return self.find(key, view, lsm_load_acquire(&self.sequence), _missing) is not _missing
 
     def multi_get(self, keys, default=None):
@@ -105,7 +114,7 @@ cdef class Store(Writer):
         >>> db.multi_get([b"a", b"b"])
         [b'1', None]
         """
-        cdef View view = self.view
+        cdef View view = self.present()
         return self.find_many(keys, view, lsm_load_acquire(&self.sequence), default)
 
     def scan(self, start=None, stop=None, *, prefix=None, bint include_start=True, bint include_stop=False,
@@ -124,7 +133,7 @@ cdef class Store(Writer):
         >>> list(db.scan(reverse=True, limit=2, values=False))
         [b'c', b'b']
         """
-        cdef View view = self.view
+        cdef View view = self.present()
         return self.scan_at(view, lsm_load_acquire(&self.sequence), start, stop, prefix, include_start, include_stop,
                             reverse, limit, keys, values)
 
@@ -154,7 +163,7 @@ cdef class Store(Writer):
         >>> [list(chunk.values) for chunk in db.scan_chunks(prefix=b"kenya:")]
         [[b'Nairobi', b'KE']]
         """
-        cdef View view = self.view
+        cdef View view = self.present()
         return self.chunks_at(view, lsm_load_acquire(&self.sequence), start, stop, prefix, include_start, include_stop,
                               reverse, limit, keys, values, chunk_bytes)
 
@@ -206,7 +215,7 @@ cdef class Store(Writer):
         if self.gate & GATE_SHUT:
             self._refuse()
         cdef Cursor cursor = Cursor(self)
-        cdef View view = self.view
+        cdef View view = self.present()
         cursor.open(view, lsm_load_acquire(&self.sequence))
         return cursor
 
@@ -236,60 +245,72 @@ cdef class Store(Writer):
         self.synced = synced
         self.memtable_budget = memtable_budget
 
-    def _install(self, View view, Memtable memtable, tuple logs):
+    def _install(self, View view, Memtable memtable, tuple logs not None):
         """Show readers another view, and writers another memtable and log, in one step. Without logs, the next write has
         to rotate first."""
+        cdef LogWriter log = logs[len(logs) - 1] if logs else None
+        cdef tuple replaced = (self.view, self.memtable, self.logs, self.log)   # they go when nothing is guarded any more
+        lsm_guard_lock(&self.guard)
         self.view = view
-        self.memtable = memtable
         self.logs = logs
-        self.log = logs[len(logs) - 1] if logs else None
-        self.rotate_at = self.memtable_budget if logs else 0
+        if self.memtable is not memtable:               # only under the write lock, or before and after all writing
+            self.memtable = memtable
+        if self.log is not log:
+            self.log = log
+        lsm_store_relaxed(&self.rotate_at, self.memtable_budget if logs else 0)
+        lsm_guard_unlock(&self.guard)
 
     def _end_readers(self):
         """After closing: free what scans and cursors hold, but for one that waits for the disk just now. The next call of
         any of them raises ClosedError."""
-        cdef PyObject *at = self.readers
-        cdef Reader reader
-        while at != NULL:
-            reader = <Reader>at
-            at = reader.behind
-            if not reader.busy:
-                reader.let_go()             # may give the GIL away, and with it any neighbour: begin again
-                at = self.readers
+        cdef Visible rows
+        cdef PyObject *view = take_over(self, &rows)
+        while view != NULL:
+            visible_close(&rows)
+            Py_XDECREF(view)
+            view = take_over(self, &rows)
 
     def _drop_view(self):
         """After closing: let go of memtables, tables and logs."""
-        self.view = None
-        self.memtable = None
-        self.log = None
-        self.logs = ()
+        self._install(None, None, ())
 
     @property
     def _view(self):
-        return self.view
+        return self.present()
 
     @property
     def _memtable(self):
-        return self.memtable
+        lsm_guard_lock(&self.guard)
+        memtable = self.memtable
+        lsm_guard_unlock(&self.guard)
+        return memtable
 
     @property
     def _logs(self):
-        return self.logs
+        lsm_guard_lock(&self.guard)
+        logs = self.logs
+        lsm_guard_unlock(&self.guard)
+        return logs
 
     @property
     def _sequence(self):
-        return self.sequence
+        return lsm_load_acquire(&self.sequence)
 
     @property
     def _synced(self):
-        return self.synced
+        return lsm_load_acquire(&self.synced)
 
     @property
     def _moments(self):
         """Sequence numbers that live snapshots hold, ascending."""
-        return sorted(self.moments)
+        with cython.critical_section(self):
+            return sorted(self.moments)
 
     @property
     def _counters(self):
-        return {"bytes_written": self.bytes_written, "log_bytes": self.log_bytes, "syncs": self.syncs,
-                "gets": self.gets, "slowed_seconds": self.slowed_seconds}
+        cdef double slowed
+        pthread_mutex_lock(&self.slow_lock)
+        slowed = self.slowed_seconds
+        pthread_mutex_unlock(&self.slow_lock)
+        return {"bytes_written": lsm_load_relaxed(&self.bytes_written), "log_bytes": lsm_load_relaxed(&self.log_bytes),
+                "syncs": lsm_load_relaxed(&self.syncs), "gets": lsm_load_relaxed(&self.gets), "slowed_seconds": slowed}

@@ -14,6 +14,7 @@ cdef enum:
 
 
 cdef class GroupSync(Gate):
+    cdef lsm_guard guard                # of the references to view, memtable and logs: held to take or to replace one
     cdef LogWriter log
     cdef tuple logs                     # every log not yet flushed, oldest first; the last one is `log`
     cdef uint64_t sequence              # of the last write that readers may see
@@ -35,7 +36,7 @@ cdef class GroupSync(Gate):
 
     cdef int sync_to(self, uint64_t sequence) except -1:
         """Answer when every write up to `sequence` is on disk."""
-        if self.synced < self.recovered:
+        if lsm_load_acquire(&self.synced) < self.recovered:
             self._flush_up_to(self.recovered)       # no sync of ours reaches the logs of an earlier process
         if self.follow(sequence):
             return 0
@@ -54,11 +55,11 @@ cdef class GroupSync(Gate):
         cdef bint served
         with nogil:
             pthread_mutex_lock(&self.sync_lock)
-            while self.syncing and self.synced < sequence:
+            while self.syncing and lsm_load_acquire(&self.synced) < sequence:
                 self.waiting += 1
                 pthread_cond_wait(&self.sync_done, &self.sync_lock)
                 self.waiting -= 1
-            served = self.synced >= sequence
+            served = lsm_load_acquire(&self.synced) >= sequence
             if not served:
                 self.syncing = True
             pthread_mutex_unlock(&self.sync_lock)
@@ -79,8 +80,10 @@ cdef class GroupSync(Gate):
             with nogil:
                 self.gather()
         self.lock_writes()
+        lsm_guard_lock(&self.guard)
         logs = self.logs
         newest = self.log
+        lsm_guard_unlock(&self.guard)
         target = self.sequence
         self.unlock_writes()
         if self.gate & ~GATE_SLOW:
@@ -92,13 +95,13 @@ cdef class GroupSync(Gate):
             with nogil:
                 status = log.sync(&fault)
             if status != 0:
-                self.gate |= GATE_FAILED            # before anybody else may write or sync
+                lsm_set_bits(&self.gate, GATE_FAILED)   # before anybody else may write or sync
                 try:
                     raise_fault(&fault, log.directory.path)
                 except BaseException as error:
                     self.fail(error)
                     raise
-            self.syncs += 1
+            lsm_store_relaxed(&self.syncs, self.syncs + 1)
             log.synced_whole = log is not newest
         self.sync_seconds = _seconds() - began
         self.group = target - self.synced

@@ -12,7 +12,9 @@ from lsm.core.coding cimport Slice
 from lsm.core.compress cimport COMPRESSION_LZ4, COMPRESSION_NONE, COMPRESSION_ZSTD, compression_built
 from lsm.core.env cimport Env
 from lsm.core.key cimport tag_kind, tag_sequence
-from lsm.core.table cimport Table as CTable, TABLE_ABSENT, TABLE_WOULD_READ, TableAnswer, TableExpected, table_get
+from lsm.core.table cimport (
+    Table as CTable, TABLE_ABSENT, TABLE_WOULD_READ, TableAnswer, TableCounters, TableExpected, table_get,
+)
 from lsm.core.table_cursor cimport table_cursor_open
 from lsm.core.table_format cimport TableProperties
 from lsm.core.table_index cimport table_index_bytes
@@ -138,7 +140,12 @@ cdef class Table:
     @property
     def counters(self):
         """Filter probes, filter negatives, false positives, blocks read, bytes read; since the table was opened."""
-        return self.table.counters
+        cdef TableCounters *counted = &self.table.counters
+        return {"filter_probes": lsm_load_relaxed(&counted.filter_probes),
+                "filter_negatives": lsm_load_relaxed(&counted.filter_negatives),
+                "false_positives": lsm_load_relaxed(&counted.false_positives),
+                "block_reads": lsm_load_relaxed(&counted.block_reads),
+                "bytes_read": lsm_load_relaxed(&counted.bytes_read)}
 
     def get(self, bytes key not None, sequence=None):
         """(sequence, kind, value) of the newest entry of `key` at or below `sequence`, or None."""

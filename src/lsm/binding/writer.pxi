@@ -33,10 +33,15 @@ cdef class Writer(GroupSync):
             if self.gate & ~GATE_SLOW:
                 self.unlock_writes()
                 continue                            # closed while we waited for the lock: the gate says so
-            if memtable_bytes(self.memtable.table) < self.rotate_at:
+            if memtable_bytes(self.memtable.table) < lsm_load_relaxed(&self.rotate_at):
                 return 0
             self.holder = PyThread_get_thread_ident()
             try:
+                if self._must_not_rotate():
+                    if self.log is None:
+                        self._check_entry()
+                    self.holder = 0
+                    return 0                        # the memtable takes a little more than its budget
                 room = self._may_rotate()
                 if room:
                     self._uninterrupted(self._rotate)
@@ -65,7 +70,7 @@ cdef class Writer(GroupSync):
             with nogil:
                 status = self.write_entry_locked(kind, key, value, &sequence, &fault)
         if status != 0 and _final(&fault):
-            self.gate |= GATE_FAILED                # before anybody else may write
+            lsm_set_bits(&self.gate, GATE_FAILED)   # before anybody else may write
         self.unlock_writes()
         if status != 0:
             self.raise_write(&fault, log.directory.path)
@@ -106,7 +111,7 @@ cdef class Writer(GroupSync):
             with nogil:
                 status = self.write_payload_locked(payload, size, count, memory, &sequence, &fault)
         if status != 0 and _final(&fault):
-            self.gate |= GATE_FAILED                # before anybody else may write
+            lsm_set_bits(&self.gate, GATE_FAILED)   # before anybody else may write
         self.unlock_writes()
         if status != 0:
             self.raise_write(&fault, log.directory.path)
@@ -146,8 +151,8 @@ cdef class Writer(GroupSync):
         header.time = self.log.file.env.now(self.log.file.env)
 
     cdef inline void publish(self, const RecordHeader *header, uint64_t bytes_) noexcept nogil:
-        self.bytes_written += bytes_
-        self.log_bytes += record_bytes(header.size)
+        lsm_store_relaxed(&self.bytes_written, self.bytes_written + bytes_)
+        lsm_store_relaxed(&self.log_bytes, self.log_bytes + record_bytes(header.size))
         lsm_store_release(&self.sequence, header.sequence + header.count - 1)
 
     cdef int raise_write(self, Fault *fault, object path) except -1:
@@ -272,6 +277,8 @@ cdef class Writer(GroupSync):
         try:
             if self.gate & ~GATE_SLOW:
                 self._refuse()
+            if self._must_not_rotate():
+                self._check_entry()
             if self.memtable.table.entries > 0:
                 self._uninterrupted(self._rotate)
         finally:

@@ -188,7 +188,7 @@ cdef inline void cache_stats(Cache *self, CacheStats *out) noexcept nogil:
         pthread_mutex_lock(&shard.lock)
         out.used += shard.used
         out.blocks += shard.count
-        out.hits += shard.hits
-        out.misses += shard.misses
+        out.hits += _load_count(&shard.hits)
+        out.misses += _load_count(&shard.misses)
         out.evictions += shard.evictions
         pthread_mutex_unlock(&shard.lock)

@@ -25,7 +25,7 @@ cdef extern from "lsm_bits.h" nogil:
     uint32_t _load32 "lsm_load_acquire"(uint32_t *p)
     uint32_t _load_recent "lsm_load_relaxed"(uint32_t *p)
     void _store_recent "lsm_store_relaxed"(uint32_t *p, uint32_t value)
-    uintptr_t lsm_load_relaxed(uintptr_t *p)
+    uintptr_t lsm_load_acquire(uintptr_t *p)
     uintptr_t lsm_slot_lock(uintptr_t *slot)
     void lsm_slot_set(uintptr_t *slot, uintptr_t word)
 
@@ -61,7 +61,8 @@ cdef inline void slot_set(Block **slot, Block *block) noexcept nogil:
 
 
 cdef inline bint slot_empty(Block **slot) noexcept nogil:
-    return lsm_load_relaxed(<uintptr_t *>slot) == 0
+    """After this whoever emptied it touches the slot no more."""
+    return lsm_load_acquire(<uintptr_t *>slot) == 0
 
 
 cdef inline bint shard_drop(CacheShard *self, Block *block, bint in_use_too) noexcept nogil:

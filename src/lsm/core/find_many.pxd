@@ -23,6 +23,9 @@ from lsm.core.table cimport (TABLE_FOUND, Table, TableAnswer, table_block, table
                              table_counts_found, table_passes)
 from lsm.core.table_index cimport table_index_find
 
+cdef extern from "lsm_bits.h" nogil:
+    uint64_t lsm_load_relaxed(const uint64_t *p)
+
 
 cdef enum:
     MANY_MAX = 64
@@ -160,7 +163,7 @@ cdef inline int sources_find_many(const Sources *self, Wanted *wanted, size_t co
         wanted[i].found.kind = LOOKUP_ABSENT
         wanted[i].hash = hash64(wanted[i].key.data, wanted[i].key.size)
     for j in range(self.memtables):
-        if left > 0 and self.memtable[j].entries > 0:
+        if left > 0 and lsm_load_relaxed(&self.memtable[j].entries) > 0:
             _find_in_memtable(self.memtable[j], open, &left, sequence)
     for j in range(self.youngs):
         for i in range(left):

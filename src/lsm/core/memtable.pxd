@@ -36,7 +36,7 @@ cdef extern from "lsm_bits.h" nogil:
     void lsm_read_unlock(lsm_rwlock *lock)
     void lsm_write_lock(lsm_rwlock *lock)
     void lsm_write_unlock(lsm_rwlock *lock)
-
+    void lsm_store_relaxed(uint64_t *p, uint64_t value)
 
 ctypedef struct Memtable:
     Arena nodes
@@ -154,10 +154,10 @@ cdef inline void memtable_add(Memtable *self, Slice key, uint64_t hash, uint64_t
     _let_wait(self, entry)
     self.assured = self.nodes.left >= (self.waits + 1) * sizeof(Node)
     lsm_write_unlock(&self.lock)
-    self.entries += 1
-    self.last_sequence = tag_sequence(tag)
+    lsm_store_relaxed(&self.entries, self.entries + 1)
+    lsm_store_relaxed(&self.last_sequence, tag_sequence(tag))
     if tag_kind(tag) == KIND_DELETE:
-        self.tombstones += 1
+        lsm_store_relaxed(&self.tombstones, self.tombstones + 1)
 
 
 cdef inline void memtable_ask(Memtable *self, uint64_t hash) noexcept nogil:

@@ -24,6 +24,7 @@ from lsm.core.window cimport Window, window_close, window_move, window_start
 cdef extern from "lsm_bits.h" nogil:
     int lsm_load_relaxed(int *p)
     void lsm_store_relaxed(int *p, int value)
+    void _publish_size "lsm_store_release"(uint64_t *p, uint64_t value)
     void LSM_ASSERT(bint condition)
 
 
@@ -115,7 +116,7 @@ cdef inline int posix_write_whole(int fd, const uint8_t *data, size_t size, uint
 cdef inline int _write_at_end(PosixFile *self, const void *data, size_t size) noexcept nogil:
     cdef int error = posix_write_whole(self.fd, <const uint8_t *>data, size, self.file.size)
     if error == 0:
-        self.file.size += size
+        _publish_size(&self.file.size, self.file.size + size)
     else:
         lsm_truncate(self.fd, self.file.size)
     return error
@@ -169,7 +170,7 @@ cdef inline int posix_commit(File *file, size_t size) noexcept nogil:
     if self.way == WAY_MAPPED:
         self.at += size
         self.room -= size
-        file.size += size
+        _publish_size(&file.size, file.size + size)     # who reads the size finds the bytes
         return 0
     return _write_at_end(self, self.at, size)
 

@@ -63,9 +63,11 @@ class DB(_core.Store, Engine):
                  options: Options | None = None, _directory: _core.Directory | None = None, _background: bool = True,
                  **keywords: Any) -> None:
         _check_arguments(lock_timeout, block_cache, options, keywords)      # before anything is touched
+        if hasattr(self, "_process"):
+            raise TypeError(f"{self!r}: a database is opened once: make another one with lsm.open")
         self._process = os.getpid()
         self._close_lock = threading.RLock()
-        self._finished = False
+        self._finishing = threading.Lock()      # taken by who ends everything, and never given back
         self.path = os.fsdecode(path)
         self.read_only = read_only
         directory = _directory or _directory_at(path, create and not read_only, read_only)
@@ -179,6 +181,9 @@ class DB(_core.Store, Engine):
         if self._shaker is not None:
             self._shaker.tell()
 
+    def _must_not_rotate(self) -> bool:
+        return self._tree.is_changing_here()
+
     def _may_rotate(self) -> bool:
         return self._shaker.may_rotate()
 
@@ -208,7 +213,8 @@ class DB(_core.Store, Engine):
         background thread to come to it. Not needed for durability: `sync` is cheaper.
         """
         self._seal()
-        self._shaker.wait(lambda: not self._tree.sealed)
+        before = self._tree.sealed              # not those that others seal while this waits
+        self._shaker.wait(lambda: not any(one in self._tree.sealed for one in before))
 
     def _seal(self) -> None:
         """Put the newest memtable, if it holds anything, among those that wait to be flushed."""
@@ -242,8 +248,7 @@ class DB(_core.Store, Engine):
         b'1'
         """
         self.flush()
-        with self._tree.lock:
-            checkpoint.write(self._tree, path)
+        self._uninterrupted(lambda: checkpoint.write(self._tree, path))
 
     def verify(self) -> Report:
         """Read and check every byte of every file. Answers a Report; it is true when nothing is damaged.
@@ -292,13 +297,18 @@ class DB(_core.Store, Engine):
             self._drop_view()
             return
         self._check_entry()
-        with self._close_lock:
-            if not self._finished:
-                self._uninterrupted(self._finish)
+        at_work = threading.get_ident() in self._stand_ins or self._shaker is not None and self._shaker.is_this_thread()
+        if not self._close_lock.acquire(blocking=not at_work):
+            return                              # called back by what the closing thread waits for
+        try:
+            self._uninterrupted(self._finish)
+        finally:
+            self._close_lock.release()
 
     def _finish(self) -> None:
         """End everything, the lock last. A shaker that does not end keeps it: it may still be writing."""
-        self._finished = True
+        if not self._finishing.acquire(blocking=False):
+            return
         self._close_gate()
         _alive.discard(self)
         ended = True
@@ -329,6 +339,8 @@ class DB(_core.Store, Engine):
         self._shaker.tidy()
 
     def __del__(self) -> None:
+        if _core is None:                       # the interpreter ends, and has emptied this module: the logs keep it all
+            return
         if getattr(self, "_shaker", self) is self or self._gate & _core.GATE_SHUT_FLAG:
             return                              # never opened, or closed
         warnings.warn(f"the database {self.path!r} was never closed: use `with lsm.open(...)` or close()",
@@ -384,9 +396,17 @@ def _lock(directory: _core.Directory, timeout: float) -> None:
 _alive: weakref.WeakSet[DB] = weakref.WeakSet()
 
 
+def _living() -> list[DB]:
+    while True:
+        try:
+            return list(_alive)
+        except RuntimeError:                    # another thread opened or closed one meanwhile
+            continue
+
+
 def _left_by_fork() -> None:
     """In the child of a fork: the databases are the parent's."""
-    for db in list(_alive):
+    for db in _living():
         db._close_gate(forked=True)
         db._tree.directory.after_fork_in_child()
     _core.forked()
@@ -394,7 +414,7 @@ def _left_by_fork() -> None:
 
 def _at_exit() -> None:
     """End the threads while they can still be waited for; what is never closed stays in the logs."""
-    for db in list(_alive):
+    for db in _living():
         if db._shaker is not None:
             db._shaker.stop()
 

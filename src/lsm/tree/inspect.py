@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lsm import _core
-from lsm.errors import CorruptionError
+from lsm.errors import ClosedError, CorruptionError, StorageError
 from lsm.stats import LevelStats, Stats
 from lsm.tree import manifest, recovery
 from lsm.tree.shaker import Shaker
-from lsm.tree.tree import Tree
+from lsm.tree.tree import Parts, Tree
 from lsm.tree.version import TableMeta
 
 Checked = tuple[int, int, list[CorruptionError]]        # of one file: blocks, bytes, damage
@@ -62,16 +62,28 @@ class Report:
 
 def verify(tree: Tree, read_only: bool) -> Report:
     report = Report()
-    with tree.lock:
-        state = tree.state
-        tables = dict(tree.tables)
-        logs = tuple((log, log.size) for log in tree.logs)
-        report.note(lambda: _verify_manifest(tree, state, read_only))
-    for meta in state.version.tables():
-        report.note(lambda meta=meta: _verify_table(tree, tables[meta.number], meta, read_only))     # type: ignore[misc]
-    for log, size in logs:
-        report.note(lambda log=log, size=size: _verify_log(tree, log, size))     # type: ignore[misc]
+    begun: list[tuple[Parts, tuple[int, ...]]] = []
+
+    def begin() -> None:
+        with tree.lock:                             # the manifest on disk is that of the parts
+            parts = tree.parts
+            begun.append((parts, tuple(log.size for log in parts.logs)))
+            report.note(lambda: _verify_manifest(tree, parts.state, read_only))
+
+    try:
+        tree.store._uninterrupted(begin)
+        _verify_files(tree, *begun[0], report, read_only)
+    except (StorageError, ClosedError):
+        tree.check_open()                           # closed meanwhile? then that is why
+        raise
     return report
+
+
+def _verify_files(tree: Tree, parts: Parts, sizes: tuple[int, ...], report: Report, read_only: bool) -> None:
+    for meta in parts.state.version.tables():
+        report.note(lambda meta=meta: _verify_table(tree, parts.tables[meta.number], meta, read_only))     # type: ignore[misc]
+    for log, size in zip(parts.logs, sizes):
+        report.note(lambda log=log, size=size: _verify_log(tree, log, size))     # type: ignore[misc]
 
 
 def _verify_manifest(tree: Tree, state: manifest.State, read_only: bool) -> Checked:
@@ -108,9 +120,8 @@ def _verify_log(tree: Tree, log: _core.LogWriter, size: int) -> Checked:
 
 
 def stats(tree: Tree, store: _core.Store, shaker: Shaker | None) -> Stats:
-    with tree.lock:
-        version, tables, counters = tree.version, dict(tree.tables), tree.counters
-        memtables = (tree.memtable, *(one.memtable for one in tree.sealed))
+    parts, counters = tree.parts, tree.counters
+    version, tables, memtables = parts.state.version, parts.tables, parts.memtables
     live = [table.counters for table in tables.values()]
     counted = store._counters
 

@@ -11,7 +11,8 @@ waits. Slowing comes first, so that waiting is rare and short.
 Errors: the first one is kept and raised to every writer that waits. Lack of room or memory passes: the shaker tries
 again when a writer comes to wait, or after a second. After anything else the store takes no more writes.
 
-Threads: `changed` guards what is shared. Without a thread (`background=False`, for tests that must be repeatable) the
+Threads: `bell` rings when anything has changed; nothing here is guarded by a lock: of what is shared each attribute is
+written by one thread, or in one step. Without a thread (`background=False`, for tests that must be repeatable) the
 writers do the shaker's work themselves, at the same points.
 """
 from __future__ import annotations
@@ -23,11 +24,12 @@ import traceback
 import weakref
 from collections.abc import Callable
 
-from lsm.errors import ClosedError
+from lsm.errors import BusyError, ClosedError
+from lsm.tree.bell import Bell
 from lsm.tree.compact import Pace, carry_out
 from lsm.tree.compaction import NOTHING, Choice, Merge, Nothing, Policy, merge_everything
 from lsm.tree.flush import flush_oldest
-from lsm.tree.tree import SEALED_MAX, Tree, passes
+from lsm.tree.tree import SEALED_MAX, Dropped, Tree, passes
 
 logger = logging.getLogger("lsm")
 
@@ -47,17 +49,16 @@ class Shaker:
         self.tree = tree
         self.policy = policy
         self.pace = Pace()
-        self.changed = threading.Condition()
+        self.bell = Bell()
         self.error: BaseException | None = None
         self.stopping = False
-        self.compactions_wanted = 0         # asked for by compact()
-        self.compactions_done = 0
+        self.wanted: dict[object, None] = {}    # a token for each compact() that waits for its merge
         self.stalls = 0
         self.stall_seconds = 0.0
         self.longest_stall_seconds = 0.0
         self.thread: threading.Thread | None = None
         if background:
-            self.thread = threading.Thread(target=_run, args=(weakref.ref(self), self.changed),
+            self.thread = threading.Thread(target=_run, args=(weakref.ref(self), self.bell),
                                            name="lsm tree shaker", daemon=True)
             self.thread.start()
 
@@ -70,10 +71,11 @@ class Shaker:
             return False                        # which files count is not known: nothing is changed any more
         if tree.sealed:
             flush_oldest(tree)
-        elif self.compactions_wanted > self.compactions_done:
-            wanted = self.compactions_wanted
+        elif self.wanted:
+            wanted = self.wanted.copy()         # who asks from here on waits for another merge
             self._carry_out(everything(tree))
-            self.compactions_done = wanted
+            for token in wanted:
+                self.wanted.pop(token, None)
         else:
             choice = self.policy.choose(tree.version, tree.options)
             if isinstance(choice, Nothing):
@@ -108,7 +110,7 @@ class Shaker:
         """Do one thing, if there is one, and record how it ended; what goes wrong is kept for the writers."""
         try:
             busy = self.step()
-        except Stopping:
+        except (Stopping, Dropped):
             return False
         except BaseException as error:
             self._failed(error)
@@ -128,15 +130,21 @@ class Shaker:
             self.tree.store._fail(error)
         self.tell()
 
+    def failed(self) -> bool:
+        """Is nothing changed any more?"""
+        try:
+            return self.tree.store._failure is not None
+        except Dropped:
+            return True
+
     def tell(self) -> None:
-        with self.changed:
-            self.changed.notify_all()
+        self.bell.ring()
 
     # ------------------------------------------------------------ for writers and the database
 
     def has_work(self) -> bool:
         """Is anything waiting that came from outside?"""
-        return bool(self.tree.sealed) or self.compactions_wanted > self.compactions_done
+        return bool(self.tree.sealed or self.wanted)
 
     def may_rotate(self) -> bool:
         """Is there room for another memtable?"""
@@ -150,22 +158,34 @@ class Shaker:
         while self.work():
             pass
 
+    def is_this_thread(self) -> bool:
+        return self.thread is not None and self.thread.ident == threading.get_ident()
+
     def wait(self, done: Callable[[], bool]) -> None:
         """Wait until `done`, or raise what keeps it from coming true. Ctrl-C ends the waiting, not the work."""
         if self.thread is None:
             self.shake()
             return
-        with self.changed:
-            failed_before = self.error
-            self.changed.notify_all()
-            while not done():
-                if self.tree.store._failure is not None:
-                    self.tree.store._refuse()
-                if self.stopping or not self.thread.is_alive():
-                    raise ClosedError("the database was closed while this waited")
-                if self.error is not None and self.error is not failed_before:
-                    raise self.error
-                self.changed.wait(0.5)
+        failed_before = self.error
+
+        def over() -> bool:
+            if done():
+                return True
+            if self.tree.store._failure is not None:
+                self.tree.store._refuse()
+            if self.stopping or not self.thread.is_alive():     # type: ignore[union-attr]
+                raise ClosedError("the database was closed while this waited")
+            if self.error is not None and self.error is not failed_before:
+                raise self.error
+            if self.is_this_thread():
+                raise BusyError("the background thread of the database cannot wait for itself: a policy, a logging handler "
+                                "or a finalizer wrote to it, flushed or compacted it there; do that in another thread")
+            return False
+
+        self.bell.ring()
+        while not over():
+            if not self.bell.wait(over, 0.5):
+                self.bell.ring()                # whatever came between the shaker's look at things and its sleep
 
     def wait_for_room(self) -> None:
         begun = time.monotonic()
@@ -179,15 +199,13 @@ class Shaker:
 
     def compact(self) -> None:
         """Merge all there is into one sorted run."""
-        with self.changed:
-            self.compactions_wanted += 1
-            wanted = self.compactions_wanted
-        self.wait(lambda: self.compactions_done >= wanted)
+        token = object()
+        self.wanted[token] = None
+        self.wait(lambda: token not in self.wanted)
 
     def tidy(self) -> None:
         """At close, with the thread ended: what is soon done of what the policy would do, so that a database that is
         never open for long does not gather tables."""
-        self.stopping = False
         for _ in range(TIDY_CHOICES):
             choice = self.policy.choose(self.tree.version, self.tree.options)
             if isinstance(choice, Nothing) or cost(self.tree, choice) > TIDY_BYTES:
@@ -196,10 +214,9 @@ class Shaker:
 
     def stop(self, seconds: float = 30.0) -> bool:
         """End the thread; a merge under way is given up, a flush is finished. Has it ended?"""
-        with self.changed:
-            self.stopping = True
-            self.changed.notify_all()
-        if self.thread is not None and self.thread is not threading.current_thread():
+        self.stopping = True
+        self.bell.ring()
+        if self.thread is not None and not self.is_this_thread():
             self.thread.join(seconds)
             return not self.thread.is_alive()
         return True
@@ -222,24 +239,27 @@ def everything(tree: Tree) -> Choice:
     return choice
 
 
-def _run(reference: weakref.ref[Shaker], changed: threading.Condition) -> None:
+def _run(reference: weakref.ref[Shaker], bell: Bell) -> None:
     """The thread. It holds the shaker only while there is work, so that a forgotten database can be collected."""
     while True:
         shaker = reference()
         if shaker is None or shaker.stopping:
             return
-        pause = 0.0
+        seconds = 0.0
         try:
             if not shaker.work():
-                pause = IDLE_SECONDS
+                seconds = IDLE_SECONDS
         except BaseException:
-            if shaker.tree.store._failure is not None:
+            if shaker.failed():
                 return
-            pause = RETRY_SECONDS
-        with changed:
-            if pause == IDLE_SECONDS and shaker.has_work():
-                pause = 0.0                 # it came between the look and the lock
-            stopping = shaker.stopping
-            del shaker
-            if pause and not stopping:
-                changed.wait(pause)
+            seconds = RETRY_SECONDS
+        del shaker
+        if seconds:
+            retrying = seconds == RETRY_SECONDS
+            bell.wait(lambda: _is_called(reference, retrying), seconds)     # noqa: B023  # it is called at once
+
+
+def _is_called(reference: weakref.ref[Shaker], retrying: bool) -> bool:
+    """Has the thread been called since it looked for work? What failed is not a call: it is tried again later."""
+    shaker = reference()
+    return shaker is None or shaker.stopping or not retrying and shaker.has_work()

@@ -11,7 +11,8 @@ Invariants
 
 Owner: the database owns the tree; the tree refers to the database (its Store half) weakly.
 Threads: `lock` guards every change. A writer that rotates holds the store's write lock and takes this one after it;
-nobody takes the write lock while holding this one.
+nobody takes the write lock while holding this one. The main thread never holds it itself (`Gate._uninterrupted`), as a
+signal handler may wait for who wants it. Who only looks takes `parts`, one consistent whole, without a lock.
 """
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from lsm import _core
-from lsm.errors import CorruptionError, Error, StorageError
+from lsm.errors import ClosedError, CorruptionError, Error, StorageError
 from lsm.options import Options
 from lsm.tree import manifest
 from lsm.tree.files import log_name, table_name
@@ -33,6 +34,10 @@ from lsm.tree.version import TableMeta, Version
 logger = logging.getLogger("lsm")
 
 SEALED_MAX = 2          # full memtables that may wait to be flushed while another one is written
+
+
+class Dropped(Error):
+    """Nobody has the database any more: what is not yet done stays in its logs."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,16 @@ def passes(error: BaseException) -> bool:
         isinstance(error, StorageError) and error.errno in (errno.ENOSPC, errno.EDQUOT) and not error.lasting)
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What there is at one moment."""
+
+    state: manifest.State
+    tables: dict[int, _core.Table]
+    memtables: tuple[_core.Memtable, ...]       # newest first
+    logs: tuple[_core.LogWriter, ...]
+
+
 class Tree:
     def __init__(self, store: _core.Store, directory: _core.Directory, options: Options, cache: _core.BlockCache,
                  state: manifest.State, tables: dict[int, _core.Table]) -> None:
@@ -79,13 +94,32 @@ class Tree:
         self.next_file = state.next_file
         self.counters = Counters()
         self.lock = threading.RLock()
+        self._parts: Parts | None = None        # what is shown; None before, and once it is let go
 
     @property
     def store(self) -> _core.Store:
         store = self._store()
         if store is None:
-            raise Error("the database was dropped while work on it was under way")
+            raise Dropped("the database was dropped while work on it was under way")
         return store
+
+    @property
+    def parts(self) -> Parts:
+        """What readers are shown, all of one moment. Raises ClosedError when it was let go."""
+        parts = self._parts
+        if parts is None:
+            self.check_open()
+            raise ClosedError("the database is being opened or closed")
+        return parts
+
+    def check_open(self) -> None:
+        """Raise ClosedError or ForkedError when the database was left."""
+        if self.store._gate & _core.GATE_SHUT_FLAG:
+            self.store._refuse()
+
+    def is_changing_here(self) -> bool:
+        """Is this thread in the middle of a change? What a finalizer or handler does from there must not begin another."""
+        return self.lock._is_owned()            # type: ignore[attr-defined, no-any-return, unused-ignore]
 
     @property
     def version(self) -> Version:
@@ -209,17 +243,20 @@ class Tree:
 
     def show(self) -> None:
         """Let readers and writers go on with what is current now. Without a log, the next write begins with `switch`."""
-        memtables = (self.memtable, *(one.memtable for one in reversed(self.sealed)))
-        levels = tuple(tuple(self.tables[meta.number] for meta in level) for level in self.version.levels)
-        self.store._install(_core.View(self.directory, memtables, levels), self.memtable, self.logs)
+        self._put_on_show((self.memtable, *(one.memtable for one in reversed(self.sealed))), self.logs)
 
     def show_recovered(self, memtables: tuple[_core.Memtable, ...]) -> None:
         """For a database opened to read: what recovery found, and nothing to write to."""
+        self._put_on_show(memtables, ())
+
+    def _put_on_show(self, memtables: tuple[_core.Memtable, ...], logs: tuple[_core.LogWriter, ...]) -> None:
         levels = tuple(tuple(self.tables[meta.number] for meta in level) for level in self.version.levels)
-        self.store._install(_core.View(self.directory, memtables, levels), self.memtable, ())
+        self.store._install(_core.View(self.directory, memtables, levels), self.memtable, logs)
+        self._parts = Parts(self.state, self.tables, memtables, logs)
 
     def let_go(self) -> None:
         """After closing: close the files of tables and logs."""
+        self._parts = None
         self.tables = {}
         self.logs = ()
         self.sealed = ()
