@@ -15,7 +15,9 @@ from dataclasses import asdict
 
 from goals import GOALS, MEMBERS
 from machine import describe_machine
-from report import judge, print_goals, print_rows, print_sizes, rows_of
+from plots import plot_ratios, require_matplotlib
+from report import judge, print_goals, print_rows, rows_of
+from sizes import print_sizes, size_rows
 from stores import MIB, Budget, MissingStore, store_names, store_type
 from turns import Plan, run_rounds
 from workloads import STAGES, WORKLOADS, Stage, stages_of
@@ -39,14 +41,17 @@ def main() -> None:
     machine = describe_machine(arguments.directory)
     print_heading(plan, machine, stores)
     rounds = run_rounds(plan)
-    rows, judged = rows_of(plan, rounds), judge(rounds)
+    rows, sizes, judged = rows_of(plan, rounds), size_rows(plan, rounds), judge(rounds)
     print_rows(rows, plan.stores)
-    print_sizes(plan, rounds)
+    print_sizes(sizes, plan.stores)
     print_goals(judged, plan.records)
+    said = {"machine": machine, "stores": stores, "plan": asdict(plan)}
+    said |= {"rows": rows, "sizes": sizes, "goals": judged, "rounds": rounds}
     if arguments.json:
-        said = {"machine": machine, "stores": stores, "plan": asdict(plan)}
         with open(arguments.json, "w") as file:
-            json.dump({**said, "rows": rows, "goals": judged, "rounds": rounds}, file, indent=1)
+            json.dump(said, file, indent=1)
+    if arguments.svg:
+        plot_ratios(said, arguments.svg)
 
 
 def print_heading(plan: Plan, machine: dict, stores: dict[str, str]) -> None:
@@ -56,9 +61,10 @@ def print_heading(plan: Plan, machine: dict, stores: dict[str, str]) -> None:
     print(f"\n{plan.records:,} records, 16-byte random keys, {plan.value_bytes}-byte values that compress to half,")
     print(f"median of {plan.rounds} rounds, a fresh process for each store and stage, turn by turn. Every store that")
     print(f"has such a thing: memtable {budget.memtable_bytes // MIB} MiB, block cache {budget.cache_bytes // MIB} MiB")
-    print("(state cached: four times the data; disk: a fifth of the data, files in the page cache), blocks of")
-    print(f"{budget.block_bytes} bytes, filter of {budget.bloom_bits} bits a key, log on; no sync but in fillsync,")
-    print("where every call syncs. What a process that is killed had written is kept by all but dict and SortedDict.")
+    print("(state cached: four times the data; disk and cold: a fifth of the data, files in the page cache or dropped")
+    print(f"from it), blocks of {budget.block_bytes} bytes, filter of {budget.bloom_bits} bits a key, log on; no sync but")
+    print("in fillsync, where every call syncs. What a process that is killed had written is kept by all but dict,")
+    print("SortedDict and dbm.")
     for name, note in stores.items():
         print(f"  {name:<11} {note}")
     print(flush=True)
@@ -94,6 +100,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--compression", choices=("default", "none"), default="default")
     parser.add_argument("--directory", default=tempfile.gettempdir(), help="where the databases are written")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--svg", metavar="FILE", help="draw the ratios there (needs matplotlib)")
     parser.add_argument("--json", metavar="FILE", help="write every figure of every round there")
     arguments = parser.parse_args()
     for name, known in (("stores", store_names()), ("workloads", list(WORKLOADS)), ("state", states)):
@@ -104,6 +111,8 @@ def parse() -> argparse.Namespace:
                 parser.error(f"--{name}: there is no {each!r}; there are {', '.join(known)}")
     if arguments.records < 1000 or arguments.rounds < 1 or arguments.value_bytes < 0:
         parser.error("at least 1000 records, 1 round, and no value of less than 0 bytes")
+    if arguments.svg:
+        require_matplotlib()
     arguments.budget = Budget(compression=arguments.compression)
     arguments.stages = stages_of(arguments.workloads, arguments.state)
     if arguments.goals:

@@ -109,6 +109,23 @@ def getrusage_peak() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def drop_from_page_cache(path: str) -> None:
+    """Write the files under `path` to the device and let the page cache forget them; they must not be mapped.
+
+    Where the system has no posix_fadvise, or ignores it (tmpfs), they stay: nothing can be said about the device.
+    """
+    files = [path] if os.path.isfile(path) else []
+    files += [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+    for name in files:
+        descriptor = os.open(name, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)
+
+
 def directory_bytes(path: str) -> tuple[int, int]:
     """(sum of file lengths, sum of allocated blocks). A preallocated log is in both: that space is taken."""
     lengths = allocated = 0

@@ -1,4 +1,4 @@
-"""The tables of a run: medians and ratios of every workload, memory and disk of every stage, the goals."""
+"""The tables of a run: medians and ratios of every workload, and the goals. Sizes and what else was seen: sizes.py."""
 
 import statistics
 
@@ -6,7 +6,6 @@ from goals import GOALS, MEMBERS, TREES, cost, ratios
 from turns import Plan
 
 WHOLE = frozenset({"flush", "compact", "reopen", "recover"})  # operations that are shown in milliseconds
-MIB = 1 << 20
 
 
 def rows_of(plan: Plan, rounds: list) -> list[dict]:
@@ -74,34 +73,6 @@ def shown(row: dict, name: str) -> str:
 
 def shown_spread(ratio: dict | None) -> str:
     return f"{ratio['median']:.2f}x ({ratio['min']:.2f}..{ratio['max']:.2f})" if ratio else "-"
-
-
-def print_sizes(plan: Plan, rounds: list) -> None:
-    print(f"\n{'MiB of the process':<20}{'':<13}" + "".join(f"{name:>11}" for name in plan.stores))
-    for stage in plan.stages:
-        for label, field in (("peak memory", "memory_bytes"), ("bytes on disk", "directory_bytes")):
-            cells = ""
-            for name in plan.stores:
-                found = [stages[stage.name][name][field] for stages in rounds
-                         if stages[stage.name].get(name, {}).get(field) is not None]  # fmt: skip
-                cells += f"{statistics.median(found) / MIB:>11,.1f}" if found else f"{'-':>11}"
-            print(f"{label:<20}{stage.name:<13}{cells}")
-    print_amplification(plan, rounds)
-
-
-def print_amplification(plan: Plan, rounds: list) -> None:
-    """Bytes the process wrote to the device for each byte of a key or value that it was given."""
-    print(f"\n{'write amplification':<20}{'':<13}" + "".join(f"{name:>11}" for name in plan.stores))
-    for stage in plan.stages:
-        if stage.name != "write":
-            continue
-        for workload in stage.workloads:
-            cells = ""
-            for name in plan.stores:
-                measure = rounds[0][stage.name].get(name, {}).get("measures", {}).get(workload)
-                known = measure and measure["written_bytes"] and measure["payload_bytes"]
-                cells += f"{measure['written_bytes'] / measure['payload_bytes']:>11.2f}" if known else f"{'-':>11}"
-            print(f"{workload:<20}{stage.state:<13}{cells}")
 
 
 def judge(rounds: list) -> list[dict]:

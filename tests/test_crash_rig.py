@@ -33,7 +33,7 @@ def log_goes_first(self, add=(), remove=(), opened=None, flushed=None, genuine=t
 
 
 def inputs_go_first(self, add=(), remove=(), opened=None, flushed=None, genuine=tree.Tree.install):
-    for number in remove:
+    for number in set(remove) - {meta.number for _, meta in add}:
         self.directory.unlink(tree.table_name(number))
     genuine(self, add, remove, opened, flushed)
 

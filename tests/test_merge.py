@@ -153,7 +153,8 @@ def test_a_run_of_many_tables_is_walked_and_sought_across_their_borders():
 
 
 def test_what_is_put_while_a_merge_is_under_way_comes_in_its_place():
-    """A cursor over the newest memtable is walked while it grows: what lies ahead is met, what lies behind is not."""
+    """A cursor over the newest memtable is walked while it grows: what is put in order ahead is met, what lies behind is
+    not."""
     sources, view = spread(1)
     newest, merge = sources.memtables[0], _core._MergeWalk(view)
     entry, met, sequence, ahead = merge.first(), [], 1000, []
@@ -163,9 +164,9 @@ def test_what_is_put_while_a_merge_is_under_way_comes_in_its_place():
             sequence += 1
             newest.put(b"", sequence, PUT, b"behind")
             newest.put(b"\xff" * 9 + b"%d" % sequence, sequence + 1000, PUT, b"ahead")
+            newest.check()              # which has all that waits put in order
             ahead.append((b"\xff" * 9 + b"%d" % sequence, sequence + 1000, PUT, b"ahead"))
         entry = merge.step()
-    newest.check()
     assert met == sort_entries([*sources.entries, *ahead])
 
 

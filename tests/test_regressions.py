@@ -144,3 +144,42 @@ def test_an_opening_that_a_signal_ends_leaves_no_thread_at_work_behind(path, mon
     assert [thread.is_alive() for thread in made] == [False]
     with lsm.open(path) as db:
         db[b"k"] = b"v"
+
+
+def test_a_directory_sync_without_room_is_final():
+    """It counted as lack of room: every later write tried again, and failed again, for ever."""
+    directory = _core.SimulatedDirectory()
+    db = open_on(directory)
+    directory.fail(errno.ENOSPC, kind="sync_directory")
+    with pytest.raises(StorageError) as caught:
+        db.put(b"k", b"v")
+    assert caught.value.lasting and caught.value.errno == errno.ENOSPC
+    directory.heal()
+    with pytest.raises(ReadOnlyError):
+        db.put(b"k", b"v")
+    db.close()
+
+
+def test_a_rename_without_room_has_changed_nothing():
+    """The database took no more writes, although the manifest was the old one still."""
+    directory = _core.SimulatedDirectory()
+    db = open_on(directory)
+    directory.fail(errno.ENOSPC, kind="rename")
+    with pytest.raises(StorageError):
+        db.put(b"k", b"v")
+    directory.heal()
+    db.put(b"k", b"w")
+    db.flush()
+    db.close()
+    assert open_files(directory.crashed_process()) == {b"k": b"w"}
+
+
+def test_a_batch_of_entries_into_crowded_nodes(path):
+    """Room was made sure of for too few nodes: a batch whose keys fall into nodes that are nearly full ran over it."""
+    with lsm.open(path) as db:
+        db.update({b"%06d" % n: b"" for n in range(0, 40_000, 2)})      # ascending: every node is full
+        with db.write_batch() as batch:
+            for n in range(1, 40_000, 32):
+                batch.put(b"%06d" % n, b"")
+        db._memtable.check()
+        assert len(db) == 20_000 + len(range(1, 40_000, 32))

@@ -1,16 +1,20 @@
 """The contenders by name. A new one is a file with a class, and a line here."""
 
 from stores.contract import MIB, Budget, MissingStore, Store
+from stores.dbm import Dbm
+from stores.diskcache import Diskcache
 from stores.floor import Dict, SortedDict
 from stores.lmdb import Lmdb
 from stores.lsm import Lsm, engine_names, engine_store
 from stores.plyvel import Plyvel
 from stores.rocksdict import Rocksdict
+from stores.sqlite import Sqlite
 
 __all__ = ["MIB", "Budget", "MissingStore", "PEERS", "STORES", "Store", "store_names", "store_type"]
 
 STORES: dict[str, type[Store]] = {
-    store.name: store for store in (Lsm, Plyvel, Rocksdict, Lmdb, Dict, SortedDict)
+    store.name: store
+    for store in (Lsm, Plyvel, Rocksdict, Lmdb, Sqlite, Diskcache, Dbm, Dict, SortedDict)
 }
 PEERS = ("plyvel", "rocksdict")  # the other LSM trees: a goal is against the faster of them
 

@@ -12,13 +12,15 @@ One thread, unless a workload says otherwise: then each thread works through the
 
 import importlib
 import importlib.metadata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from time import perf_counter
 from types import ModuleType
 
 MIB = 1 << 20
 Pair = tuple[bytes, bytes]
+Mixed = tuple[bytes, bytes | None]
 CHUNK_ROWS = 1024  # of a store that has rows only, when columns are asked for
 
 
@@ -44,7 +46,8 @@ class Store:
     install: str
     lacks: frozenset[str] = frozenset()  # workloads that mean nothing to it
     states: frozenset[str] | None = None  # the only states it is measured in; None: all
-    most_writes: int | None = None  # single puts of one workload: it is too slow for more
+    most_writes: int | None = None  # records of one workload of writes: it is too slow for more
+    most_records: int | None = None  # of a database that is filled to be read
     compression = "none"
 
     put: Callable[[bytes, bytes], object]
@@ -156,6 +159,44 @@ class Store:
     def seek_each(self, keys: Sequence[bytes], rows: int) -> Pair | None:
         """Seek each key and read `rows` rows from there; the last row read."""
         raise NotImplementedError
+
+    def scan_from(self, key: bytes, rows: int) -> object:
+        """Read `rows` rows from a key on, as of now."""
+        return self.seek_each([key], rows)
+
+    def put_each_timed(self, keys: Sequence[bytes], values: Sequence[bytes], ends: MutableSequence[float]) -> None:
+        """put_each, and in `ends` the clock after each put."""
+        put, place, clock = self.put, 0, perf_counter
+        for key, value in zip(keys, values):
+            put(key, value)
+            ends[place] = clock()
+            place += 1
+
+    def mixed_each(self, operations: Sequence[Mixed]) -> None:
+        """Of each (key, value): a get where value is None, a put of it else."""
+        get, put = self.get, self.put
+        for key, value in operations:
+            if value is None:
+                get(key)
+            else:
+                put(key, value)
+
+    def modify_each(self, operations: Sequence[Mixed]) -> None:
+        """Of each (key, value): a get, then a put of the value unless it is None."""
+        get, put = self.get, self.put
+        for key, value in operations:
+            get(key)
+            if value is not None:
+                put(key, value)
+
+    def scan_or_put_each(self, operations: Sequence[tuple[bytes, int | bytes]]) -> None:
+        """Of each (key, how): a scan of so many rows where it is a number, a put of it else."""
+        scan_from, put = self.scan_from, self.put
+        for key, how in operations:
+            if how.__class__ is int:
+                scan_from(key, how)
+            else:
+                put(key, how)
 
     def prefix_each(self, prefixes: Sequence[bytes]) -> int:
         """Read all rows of each prefix; how many there were."""

@@ -1,7 +1,7 @@
 """This project's engines: the compiled LSM tree, and by `engine_store` any other that lsm.open knows.
 
 Nothing but the defaults is measured. The cache differs from them in the states whose point it is (cached,
-disk), the compression with --compression none, and there only the compiled engine is told so.
+disk, cold), the memtable in fillsustained, the compression with --compression none, and there only the compiled engine is told so.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +10,7 @@ from types import ModuleType
 
 from stores.contract import Budget, MissingStore, Pair, Store
 
+SLOW_ENGINES = {"pylsm": 50_000}  # engine: records it is given at most
 
 class Lsm(Store):
     name, package, engine = "lsm", "lsm", "lsm"
@@ -35,6 +36,8 @@ class Lsm(Store):
             chosen["compression"] = "none"
         if self.budget.cache_bytes != defaults.cache_bytes:
             chosen["block_cache_bytes"] = self.budget.cache_bytes
+        if self.budget.memtable_bytes != defaults.memtable_bytes:
+            chosen["memtable_bytes"] = self.budget.memtable_bytes
         return chosen
 
     def open(self) -> None:
@@ -89,7 +92,9 @@ def engine_store(name: str) -> type[Store] | None:
     """The store of another engine of this project; None when lsm.open knows no engine of that name."""
     if name not in engine_names():
         return None
-    return type(name.capitalize(), (Lsm,), {"name": name, "engine": name, "keywords": lambda self: {}})
+    most = SLOW_ENGINES.get(name)
+    members = {"name": name, "engine": name, "keywords": lambda self: {}, "most_writes": most, "most_records": most}
+    return type(name.capitalize(), (Lsm,), members)
 
 
 def engine_names() -> list[str]:

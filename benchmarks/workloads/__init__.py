@@ -6,8 +6,9 @@ overwrite wrote), and what changes the data comes after what reads them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from workloads import read, recovery, scan, sync, threads, write
+from workloads import read, recovery, scan, sustained, sync, threads, write, ycsb
 from workloads.session import Measure, Session
 
 READS = ("readrandom", "readhot", "readmissing", "multiget")
@@ -34,6 +35,8 @@ WORKLOADS: dict[str, Callable[[Session], Measure]] = {
     "prefixscan": scan.prefixscan,
     "readrandom-2threads": threads.readrandom_2threads,
     "readwhilewriting": threads.readwhilewriting,
+    **{f"ycsb-{letter}": partial(ycsb.run, letter=letter) for letter in ycsb.MIXES},
+    "fillsustained": sustained.fillsustained,
     "flush": recovery.flush,
     "compact": recovery.compact,
     "reopen": recovery.reopen,
@@ -57,6 +60,9 @@ STAGES = (
     Stage("compacted", "compacted", (*READS, *SCANS)),
     Stage("cached", "cached", (*READS, *SCANS)),
     Stage("disk", "disk", ("readrandom", "readmissing", "multiget", "readseq", "seekrandom")),
+    Stage("cold", "cold", ("readrandom", "readmissing", "multiget", "readseq", "seekrandom")),
+    Stage("sustained", "new", ("fillsustained",)),
+    Stage("ycsb", "uncompacted", tuple(f"ycsb-{letter}" for letter in ycsb.MIXES)),
     Stage("threads", "compacted", ("readrandom-2threads", "readwhilewriting")),
 )
 

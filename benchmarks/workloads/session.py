@@ -6,7 +6,9 @@ A state is where the data are when reads begin:
   uncompacted  written one by one in random order, as it is: memtables, tables of several levels
   compacted    compacted, closed, opened again, read once
   cached       compacted and read once; the cache of every store is big enough for all of it
-  disk         compacted; the cache of every store holds a fifth of it
+  disk         compacted; the cache of every store holds a fifth of it, the files are in the page cache
+  cold         the same, but before each timed call the store is opened anew and its files are dropped
+               from the page cache (fadvise), so that what it reads comes from the device
 
 Invariants: memory is looked at around timed calls only, less what this process held before the store was
 opened and less the lists of records made since, which are kept to the end so that the difference stays right.
@@ -20,20 +22,22 @@ import random
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter, process_time
+from time import perf_counter, process_time, sleep
 
-from machine import directory_bytes, io_bytes, peak_rss_bytes, reset_peak_rss, rss_bytes
+from machine import directory_bytes, drop_from_page_cache, io_bytes, peak_rss_bytes, reset_peak_rss, rss_bytes
 from records import ValuePool, fresh, random_keys
 from stores import Budget, Store
 
-BATCH = 1000  # records of one write batch
+BATCH = 1000  # records of one write batch, of at most
+BATCH_BYTES = 4 << 20
 TOGETHER = 100  # keys of one multiget
 SEEK_ROWS = 10
 PREFIX_BYTES = 2
 SEEKS = 50_000
 MOST_READS = 1_000_000
 MEMTABLE_SHARE = 0.6  # of a memtable, in keys and values; the rest is for the entries themselves
-STATES = ("memtable", "uncompacted", "compacted", "cached", "disk")
+READ_STATES = ("memtable", "uncompacted", "compacted", "cached", "disk", "cold")
+SETTLED_SECONDS, MOST_SETTLING = 0.1, 120
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,9 @@ class Session:
                  value_bytes: int, seed: int) -> None:  # fmt: skip
         self.kind, self.directory, self.state, self.seed = kind, directory, state, seed
         self.record_bytes = 16 + value_bytes
+        self.batch = max(1, min(BATCH, BATCH_BYTES // self.record_bytes))
+        if state in READ_STATES and kind.most_records is not None:
+            records = min(records, kind.most_records)
         if state == "memtable":
             records = min(records, int(budget.memtable_bytes * MEMTABLE_SHARE) // self.record_bytes)
         self.records, self.value_bytes = records, value_bytes
@@ -64,7 +71,8 @@ class Session:
         self.keys = random_keys(records, seed)
         self.sorted = sorted(self.keys)
         self.store: Store | None = None
-        self.kept: list[list] = []
+        self.kept: list = []
+        self.shared: dict = {}  # what workloads of one stage hand on
         self.ours = 0  # memory of the lists made since begin()
         self.peak = 0  # the store's, over all timed calls
         self.filled = 0  # records of self.keys that are in the open database, by fill()
@@ -141,17 +149,35 @@ class Session:
             self.fill()
         else:
             store = self.open_new(self.state)
-            for start in range(0, self.records, BATCH):
-                keys = self.keys[start : start + BATCH]
+            for start in range(0, self.records, self.batch):
+                keys = self.keys[start : start + self.batch]
                 store.write_many(list(zip(keys, self.pool.of_all(keys))))
             store.compact()
             store.close()
             store.open()
         self.check(self.pool)
 
+    def settle(self) -> None:
+        """Wait until the store's background work is done: this process has used almost no processor time."""
+        until = perf_counter() + MOST_SETTLING
+        quiet = 0
+        while quiet < 2 and perf_counter() < until:
+            used = process_time()
+            sleep(SETTLED_SECONDS)
+            quiet = quiet + 1 if process_time() - used < SETTLED_SECONDS / 25 else 0
+
+    def opened_cold(self, call: Callable) -> Callable:
+        """The same method of the store after it was opened again and the page cache forgot its files."""
+        self.store.close()
+        drop_from_page_cache(self.store.path)
+        self.store.open()
+        return getattr(self.store, call.__name__)
+
     # Measuring and judging
 
     def timed(self, operations: int, call: Callable, *arguments: object, payload: int = 0) -> Measure:
+        if self.state == "cold":
+            call = self.opened_cold(call)
         reset_peak_rss()
         read, written = io_bytes()
         cpu, start = process_time(), perf_counter()
@@ -166,16 +192,18 @@ class Session:
 
     def check(self, pool: ValuePool, keys: list[bytes] | None = None) -> None:
         """Every row by a scan, each hundredth by get and multiget; an answer that is wrong ends the run."""
+        self.check_rows(self.sorted if keys is None else sorted(keys), pool.of)
+
+    def check_rows(self, ordered: list[bytes], value_of: Callable[[bytes], bytes]) -> None:
         store, rows = self.store, 0
-        ordered = self.sorted if keys is None else sorted(keys)
         for key, value in store.scan():
-            assert rows < len(ordered) and key == ordered[rows] and value == pool.of(key), (
+            assert rows < len(ordered) and key == ordered[rows] and value == value_of(key), (
                 f"{store.name}: row {rows} of a scan differs from what was written"
             )
             rows += 1
         assert rows == len(ordered), f"{store.name}: a scan ended after {rows} rows of {len(ordered)}"
         some = ordered[::100]
-        values = pool.of_all(some)
+        values = list(map(value_of, some))
         assert list(map(store.get, some)) == values, f"{store.name}: a get differs from what was written"
         for start in range(0, len(some), TOGETHER):
             part = slice(start, start + TOGETHER)
@@ -193,6 +221,7 @@ class Session:
 
 
 def budget_of(state: str, budget: Budget, data_bytes: int) -> Budget:
-    caches = {"cached": max(budget.cache_bytes, 4 * data_bytes), "disk": max(data_bytes // 5, 1 << 16)}
+    fifth = max(data_bytes // 5, 1 << 16)
+    caches = {"cached": max(budget.cache_bytes, 4 * data_bytes), "disk": fifth, "cold": fifth}
     cache = caches.get(state, budget.cache_bytes)
     return Budget(**{**vars(budget), "cache_bytes": cache})

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from workloads.session import Measure, Session
-from workloads.threads import _together as together
+from workloads.threads import together
 
 SYNCED = 1000  # writes of one thread
 THREADS = 8

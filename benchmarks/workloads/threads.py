@@ -13,7 +13,7 @@ def readrandom_2threads(session: Session) -> Measure:
     keys = session.reads()
     half = len(keys) // 2
     parts = [keys[:half], keys[half:]]
-    return session.timed(len(keys), _together, [lambda part=part: session.store.for_thread().get_each(part)
+    return session.timed(len(keys), together, [lambda part=part: session.store.for_thread().get_each(part)
                                                 for part in parts])  # fmt: skip
 
 
@@ -37,11 +37,11 @@ def readwhilewriting(session: Session) -> Measure:
             store.get_each(keys[start : start + TURN])
         over.set()
 
-    measure = session.timed(len(keys), _together, [write, read])
+    measure = session.timed(len(keys), together, [write, read])
     return replace(measure, extra={"writes": writes[0], "writes_per_second": writes[0] / measure.seconds})
 
 
-def _together(jobs: Sequence[Callable[[], None]]) -> None:
+def together(jobs: Sequence[Callable[[], None]]) -> None:
     """Run all, each in a thread; what one raises is raised here."""
     failures: list[BaseException] = []
 

@@ -110,6 +110,7 @@ include "binding/log.pxi"
 include "binding/view.pxi"
 include "binding/merge.pxi"
 include "binding/parts.pxi"
+include "binding/timing.pxi"
 include "binding/gate.pxi"
 include "binding/sync.pxi"
 

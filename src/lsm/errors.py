@@ -121,10 +121,15 @@ class StorageError(Error, OSError):
     own.
 
     Everything acknowledged before is kept, and reads go on. After lack of room (ENOSPC, EDQUOT) nothing of the
-    write is there, and writes succeed again once there is room. After any other failed write or sync the
-    database takes no more of them: mend what `errno` names, then close and open it again. Made like an
-    OSError: StorageError(errno, text, filename).
+    write is there, and writes succeed again once there is room. After any other failed write, and after any
+    failed sync, the database takes no more of them: mend what `errno` names, then close and open it again.
+    Made like an OSError: StorageError(errno, text, filename).
+
+    `lasting` is true when a sync of the directory failed, for whatever reason: that it succeeds when tried
+    again proves nothing.
     """
+
+    lasting = False
 
 
 class VersionError(Error):

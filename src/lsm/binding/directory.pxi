@@ -239,11 +239,15 @@ cdef class Directory:
     def sync(self):
         """Make durable which names there are. A failure is final: later calls raise it again."""
         cdef Env *env = self.opened()
+        cdef Fault fault
         cdef int error
         with nogil:
             error = env.sync_directory(env)
         if error != 0:
-            self.refuse(error, "", "syncing the directory")
+            if error == EBADF:
+                self.opened()                   # closed meanwhile?
+            fault_system(&fault, "", error, b"syncing the directory")
+            raise_lasting(&fault, self.path)
 
     def list(self):
         """The names, sorted."""

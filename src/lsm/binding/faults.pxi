@@ -91,6 +91,13 @@ cdef int raise_fault(Fault *fault, path) except -1:
     raise error_of_fault(fault, path)
 
 
+cdef int raise_lasting(Fault *fault, path) except -1:
+    """For a failed sync of the directory."""
+    error = error_of_fault(fault, path)
+    error.lasting = True
+    raise error
+
+
 cdef int raise_system(int error, path, str name, str doing) except -1:
     """For callers of Env functions, which answer an errno."""
     cdef Fault fault

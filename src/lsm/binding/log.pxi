@@ -17,6 +17,7 @@ cdef class LogWriter:
         cdef Fault fault
         cdef uint8_t header[LOG_HEADER_BYTES]
         cdef bytes name
+        cdef bint lasting = False
         cdef int error
         self.directory = directory
         self.number = number
@@ -32,12 +33,15 @@ cdef class LogWriter:
                 error = self.file.env.sync(self.file)
             if error == 0:
                 error = self.directory.env.sync_directory(self.directory.env)
+                lasting = error != 0
             if error != 0 and self.file != NULL:
                 self.file.env.close(self.file)
                 self.file = NULL
                 self.directory.env.unlink(self.directory.env, c_name)
         if error != 0:
             fault_system(&fault, c_name, error, b"cannot create the log")
+            if lasting:
+                raise_lasting(&fault, self.directory.path)
             raise_fault(&fault, self.directory.path)
 
     def __dealloc__(self):

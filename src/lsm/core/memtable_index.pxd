@@ -152,7 +152,6 @@ cdef inline void _index_copy(const MemtableIndex *self, MemtableIndex *to) noexc
     """Put all entries into a larger index. They lie anywhere in memory: each is asked for some steps before."""
     cdef uint64_t slots = self.lines * INDEX_LINE_SLOTS
     cdef const Entry *entry
-    cdef Slice key
     cdef uint64_t i
     for i in range(slots):
         if i + INDEX_AHEAD < slots and self.slots[i + INDEX_AHEAD] != 0:

@@ -30,8 +30,8 @@ from lsm.tree.compaction import policy_of
 from lsm.tree.files import LOCK, foreign, highest_number
 from lsm.tree.flush import flush_oldest
 from lsm.tree.inspect import Report
-from lsm.tree.shaker import Shaker, passes
-from lsm.tree.tree import Tree
+from lsm.tree.shaker import Shaker
+from lsm.tree.tree import Tree, passes
 
 logger = logging.getLogger("lsm")
 
@@ -113,7 +113,10 @@ class DB(_core.Store, Engine):
         if tree.state.number == state.number and (tree.state.logs, chosen) != (state.logs, state.options):
             tree.install()                  # logs that held nothing, or options that were given
         self._begin(replayed.sequence, tree.state.last_sequence, chosen.memtable_bytes)
-        tree.show()                         # the first write makes a log: who only reads leaves no trace
+        if tree.sealed:
+            tree.switch()                   # for these there was no room: they take no part in whether a write must wait
+        else:
+            tree.show()                     # the first write makes a log: who only reads leaves no trace
         recovery.remove_unnamed(directory, tree.state)
         self.options, self._tree = chosen, tree
         self._shaker = Shaker(tree, policy, background)

@@ -221,7 +221,8 @@ def prepare(directory: Directory, state: State) -> None:
 
 
 def switch(directory: Directory, state: State) -> None:
-    """Make the prepared manifest the current one. When it raises, either version may be current: stop writing."""
+    """Make the prepared manifest the current one. When it raises, either version may be current: stop writing. Only for
+    lack of room nothing has changed: a rename refused for anything but EIO leaves both names as they are (POSIX)."""
     directory.rename(CURRENT_NEW, CURRENT)
     directory.sync()
 

@@ -17,7 +17,6 @@ writers do the shaker's work themselves, at the same points.
 """
 from __future__ import annotations
 
-import errno
 import logging
 import threading
 import time
@@ -25,12 +24,12 @@ import traceback
 import weakref
 from collections.abc import Callable
 
-from lsm.errors import BusyError, ClosedError, StorageError
+from lsm.errors import BusyError, ClosedError
 from lsm.tree.bell import Bell
 from lsm.tree.compact import Pace, carry_out
 from lsm.tree.compaction import NOTHING, Choice, Merge, Nothing, Policy, merge_everything
 from lsm.tree.flush import flush_oldest
-from lsm.tree.tree import SEALED_MAX, Dropped, Tree
+from lsm.tree.tree import SEALED_MAX, Dropped, Tree, passes
 
 logger = logging.getLogger("lsm")
 
@@ -43,12 +42,6 @@ SLOWEST = 1e6               # bytes a second that writers may always write while
 
 class Stopping(Exception):
     """The database is being closed: leave the merge where it is."""
-
-
-def passes(error: BaseException) -> bool:
-    """Is it lack of room or of memory, after which the same may be tried again?"""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, StorageError) and error.errno in (errno.ENOSPC, errno.EDQUOT))
 
 
 class Shaker:

@@ -16,6 +16,7 @@ signal handler may wait for who wants it. Who only looks takes `parts`, one cons
 """
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
@@ -24,7 +25,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from lsm import _core
-from lsm.errors import ClosedError, CorruptionError, Error
+from lsm.errors import ClosedError, CorruptionError, Error, StorageError
 from lsm.options import Options
 from lsm.tree import manifest
 from lsm.tree.files import log_name, table_name
@@ -60,6 +61,12 @@ class Counters:
     filter_negatives: int = 0
     false_positives: int = 0
     block_reads: int = 0
+
+
+def passes(error: BaseException) -> bool:
+    """Is it lack of room or of memory, after which the same may be tried again?"""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, StorageError) and error.errno in (errno.ENOSPC, errno.EDQUOT) and not error.lasting)
 
 
 @dataclass(frozen=True)
@@ -220,15 +227,16 @@ class Tree:
         try:
             manifest.prepare(self.directory, state)
         except BaseException:
-            name = manifest.manifest_name(number)
-            if name in self.directory.list():
-                self.remove_file(name)
+            self._remove_if_there(manifest.manifest_name(number))
             raise
         try:
             manifest.switch(self.directory, state)
             previous, self.state = self.state, state
         except BaseException as error:
-            self.store._fail(error)             # which of the two is current, only the next open can tell
+            if not (isinstance(error, StorageError) and passes(error)):
+                self.store._fail(error)         # which of the two is current, only the next open can tell
+            else:
+                self._remove_if_there(manifest.manifest_name(number))
             raise
         if previous.number:
             self.remove_file(manifest.manifest_name(previous.number))
@@ -253,6 +261,10 @@ class Tree:
         self.logs = ()
         self.sealed = ()
         self.memtable = _core.Memtable()
+
+    def _remove_if_there(self, name: str) -> None:
+        if name in self.directory.list():
+            self.remove_file(name)
 
     def remove_file(self, name: str) -> None:
         """Remove a file that nothing refers to. If that fails, the next open removes it."""
