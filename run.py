@@ -5,13 +5,14 @@
     python3 run.py test [ARGUMENTS]         install with the test tools, run the whole suite (arguments go to pytest)
     python3 run.py debug-test [ARGUMENTS]   the same on a debug build: bounds checks, C assertions
     python3 run.py sanitize-test [ARGUMENTS]    the same under AddressSanitizer and UndefinedBehaviorSanitizer
+    python3 run.py thread-test [ARGUMENTS]  the tests of threads under ThreadSanitizer (or those that ARGUMENTS name)
     python3 run.py lint                     ruff, mypy and cython-lint alone
     python3 run.py clean                    remove every environment and build directory made here
 
 Needs Python 3.10 or newer with venv, and a C compiler; fetches only from the package index. Another interpreter:
 `PYTHON=python3.13 python3 run.py test`, or run this file with it.
 
-Invariant: a flavour of the build (plain, debug, sanitize) has its own environment (.venv, .venv-debug, .venv-sanitize)
+Invariant: a flavour of the build (plain, debug, sanitize, thread) has its own environment (.venv, .venv-debug, ...)
 and its own build directory (build/plain, ...: setup.py), so that their objects never meet.
 
 This file is kept to syntax that a much older Python can read, so that the complaint about its age can be printed.
@@ -26,7 +27,11 @@ import sysconfig
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 OLDEST = (3, 10)
-FLAVOURS = {"plain": {}, "debug": {"LSM_DEBUG": "1"}, "sanitize": {"LSM_SANITIZE": "1"}}
+FLAVOURS = {"plain": {}, "debug": {"LSM_DEBUG": "1"}, "sanitize": {"LSM_SANITIZE": "1"},
+            "thread": {"LSM_SANITIZE": "thread"}}
+# what many threads, signal handlers and closing do at once; nothing that forks or waits for the clock
+THREAD_TESTS = ["tests/test_%s.py" % name for name in
+                ("threads", "close_threads", "fault_threads", "callbacks", "batch", "snapshot", "multi_get", "shaker")]
 
 
 def give_up(message):
@@ -115,12 +120,12 @@ def pytest(python, arguments, **more):
     return run([python, "-m", "pytest"] + arguments, **more)
 
 
-def sanitizer_runtime():
+def sanitizer_runtime(library, command):
     """The runtime must be in the process before the interpreter, which was not built with it: LD_PRELOAD."""
     compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
-    runtime = subprocess.check_output(compiler + ["-print-file-name=libasan.so"]).decode().strip()
+    runtime = subprocess.check_output(compiler + ["-print-file-name=%s.so" % library]).decode().strip()
     if not sys.platform.startswith("linux") or not os.path.isabs(runtime):
-        give_up("the sanitizer build needs Linux and gcc with its libasan (CC=gcc python3 run.py sanitize-test)")
+        give_up("this build needs Linux and gcc with its %s (CC=gcc python3 run.py %s)" % (library, command))
     return os.path.realpath(runtime)
 
 
@@ -139,7 +144,7 @@ def debug_test(arguments):
 
 
 def sanitize_test(arguments):
-    runtime = sanitizer_runtime()
+    runtime = sanitizer_runtime("libasan", "sanitize-test")
     python = install("sanitize", "cli,test")
     # pytest's own fault handler would take the signal that the sanitizer explains
     return pytest(
@@ -148,18 +153,26 @@ def sanitize_test(arguments):
     )
 
 
+def thread_test(arguments):
+    more = {"TSAN_OPTIONS": "exitcode=66:history_size=4:suppressions=" + os.path.join(ROOT, "tests", "tsan.supp")}
+    if "--with-thread-sanitizer" not in (sysconfig.get_config_var("CONFIG_ARGS") or ""):
+        more["LD_PRELOAD"] = sanitizer_runtime("libtsan", "thread-test")
+    python = install("thread", "test")
+    return pytest(python, ["-s", "-p", "no:faulthandler", "--timeout=900"] + (arguments or THREAD_TESTS), **more)
+
+
 def lint(arguments):
     return pytest(install("plain", "cli,test,lint"), ["tests/test_lint.py", "tests/test_layers.py"] + arguments)
 
 
 def clean(arguments):
-    for name in [".venv", ".venv-debug", ".venv-sanitize", "build", "dist"]:
+    for name in [".venv", ".venv-debug", ".venv-sanitize", ".venv-thread", "build", "dist"]:
         shutil.rmtree(os.path.join(ROOT, name), ignore_errors=True)
     return 0
 
 
-COMMANDS = {"tour": tour, "test": test, "debug-test": debug_test, "sanitize-test": sanitize_test, "lint": lint,
-            "clean": clean}
+COMMANDS = {"tour": tour, "test": test, "debug-test": debug_test, "sanitize-test": sanitize_test,
+            "thread-test": thread_test, "lint": lint, "clean": clean}
 
 
 def main():
