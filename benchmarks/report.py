@@ -44,14 +44,14 @@ def fewer(rounds: list, stage: str, workload: str, stores: list[str]) -> dict[st
 
 
 def print_rows(rows: list[dict], stores: list[str]) -> None:
-    print(f"{'µs an operation':<20}{'state':<13}" + "".join(f"{name:>11}" for name in stores)
+    print(f"{'µs an operation':<25}{'state':<13}" + "".join(f"{name:>11}" for name in stores)
           + "".join(f"{heading(rival):>25}" for rival in MEMBERS))  # fmt: skip
     for row in rows:
         if row["workload"] == "" or not any(row["microseconds"].values()):
             continue
         cells = "".join(f"{shown(row, name):>11}" for name in stores)
         against = "".join(f"{shown_spread(row['ratios'][rival]):>25}" for rival in MEMBERS)
-        print(f"{row['workload']:<20}{row['state']:<13}{cells}{against}")
+        print(f"{row['workload']:<25}{row['state']:<13}{cells}{against}")
     for row in rows:
         for name, count in row["fewer"].items():
             print(f"  * {name} did {count:,} operations of {row['workload']} ({row['state']}): it is slow")
@@ -90,10 +90,10 @@ def judge(rounds: list) -> list[dict]:
 def print_goals(judged: list[dict], records: int) -> None:
     if not judged:
         return
-    print(f"\n{'goal':<20}{'stage':<13}{'against':<9}{'wanted':>8}{'reached':>26}{'short by':>10}")
+    print(f"\n{'goal':<25}{'stage':<13}{'against':<9}{'wanted':>8}{'reached':>26}{'short by':>10}")
     for row in judged:
         verdict = "met" if row["met"] else f"NOT MET {row['goal'] / row['ratio']['median']:.2f}x"
-        print(f"{row['workload']:<20}{row['stage']:<13}{row['rival']:<9}{row['goal']:>7}x"
+        print(f"{row['workload']:<25}{row['stage']:<13}{row['rival']:<9}{row['goal']:>7}x"
               f"{shown_spread(row['ratio']):>26}  {verdict}")  # fmt: skip
     met = sum(row["met"] for row in judged)
     print(f"{met} of {len(judged)} met" + ("" if records == 1_000_000 else "; they are meant for 1,000,000 records"))

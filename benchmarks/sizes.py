@@ -46,7 +46,7 @@ def workload_rows(plan: Plan, rounds: list, stage: str, workload: str) -> Iterat
         for field, label in PAUSES:
             yield row(plan, rounds, stage, workload, label, "µs", of(extra(field)))
         yield row(plan, rounds, stage, workload, "throughput", "MB/s", of(extra("mb_per_second")))
-    if workload == "readwhilewriting":
+    if workload.startswith("readwhilewriting"):
         yield row(plan, rounds, stage, workload, "writes meanwhile", "1/s", of(extra("writes_per_second")))
 
 
@@ -85,9 +85,9 @@ def extra(field: str) -> Callable[[dict], float | None]:
 
 def print_sizes(rows: list[dict], stores: list[str]) -> None:
     print("\nmedians; amplification is bytes to or from the device for each byte of a key or value")
-    print(f"{'':<22}{'':<6}{'stage':<13}{'workload':<18}" + "".join(f"{name:>11}" for name in stores))
+    print(f"{'':<22}{'':<6}{'stage':<13}{'workload':<25}" + "".join(f"{name:>11}" for name in stores))
     for row in sorted(rows, key=lambda row: (bool(row["workload"]), row["measure"] if not row["workload"] else "")):
         cells = "".join(
             f"{FORMATS[row['unit']].format(row['stores'][name]) if name in row['stores'] else '-':>11}" for name in stores
         )
-        print(f"{row['measure']:<22}{row['unit']:<6}{row['stage']:<13}{row['workload']:<18}{cells}")
+        print(f"{row['measure']:<22}{row['unit']:<6}{row['stage']:<13}{row['workload']:<25}{cells}")

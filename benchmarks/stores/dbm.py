@@ -12,7 +12,7 @@ from stores.contract import Pair, Store
 class Dbm(Store):
     name, package, install = "dbm", "dbm", "a Python with the module dbm"
     lacks = frozenset("flush compact recover fillsync fillsync-8threads seekrandom prefixscan ycsb-e "
-                      "readrandom-2threads readwhilewriting".split())  # fmt: skip
+                      "readrandom-2threads readwhilewriting readwhilewriting-flatout".split())  # fmt: skip
     most_writes = most_records = 10_000
 
     def open(self) -> None:

@@ -35,6 +35,7 @@ WORKLOADS: dict[str, Callable[[Session], Measure]] = {
     "prefixscan": scan.prefixscan,
     "readrandom-2threads": threads.readrandom_2threads,
     "readwhilewriting": threads.readwhilewriting,
+    "readwhilewriting-flatout": threads.readwhilewriting_flatout,
     **{f"ycsb-{letter}": partial(ycsb.run, letter=letter) for letter in ycsb.MIXES},
     "fillsustained": sustained.fillsustained,
     "flush": recovery.flush,
@@ -63,7 +64,7 @@ STAGES = (
     Stage("cold", "cold", ("readrandom", "readmissing", "multiget", "readseq", "seekrandom")),
     Stage("sustained", "new", ("fillsustained",)),
     Stage("ycsb", "uncompacted", tuple(f"ycsb-{letter}" for letter in ycsb.MIXES)),
-    Stage("threads", "compacted", ("readrandom-2threads", "readwhilewriting")),
+    Stage("threads", "compacted", ("readrandom-2threads", "readwhilewriting", "readwhilewriting-flatout")),
 )
 
 

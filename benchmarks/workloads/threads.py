@@ -3,10 +3,12 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from time import perf_counter, sleep
 
 from workloads.session import Measure, Session
 
 TURN = 1000  # keys between two looks at whether the readers are done
+WRITES_A_SECOND = 20_000  # beside readers; RocksDB's own benchmarks hold its rate down too, for the same reason
 
 
 def readrandom_2threads(session: Session) -> Measure:
@@ -18,18 +20,31 @@ def readrandom_2threads(session: Session) -> Measure:
 
 
 def readwhilewriting(session: Session) -> Measure:
-    """Reads by one thread while another overwrites as fast as it may; an operation is a read."""
+    """Reads by one thread while another overwrites, as many a second in every store; an operation is a read."""
+    return _read_beside(session, WRITES_A_SECOND)
+
+
+def readwhilewriting_flatout(session: Session) -> Measure:
+    """The same while the other overwrites as fast as it may: the quicker a store writes, the less is left to its reader."""
+    return _read_beside(session, float("inf"))
+
+
+def _read_beside(session: Session, rate: float) -> Measure:
     keys, over, writes = session.reads(), threading.Event(), [0]
     targets = session.sample(len(keys))
     values = session.values(targets, session.newer)
 
     def write() -> None:
-        store, place = session.store.for_thread(), 0
+        store, start = session.store.for_thread(), perf_counter()
         while not over.is_set():
-            part = slice(place, place + TURN)
+            due = min(TURN, (perf_counter() - start) * rate - writes[0])
+            if due < 1:
+                sleep(0.001)
+                continue
+            place = writes[0] % len(targets)
+            part = slice(place, place + int(due))
             store.put_each(targets[part], values[part])
             writes[0] += len(targets[part])
-            place = part.stop if part.stop < len(targets) else 0
 
     def read() -> None:
         store = session.store.for_thread()
