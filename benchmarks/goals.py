@@ -37,7 +37,7 @@ GOALS = (
     *goals("fillsync-8threads", "sync", trees=1.5, lmdb=3),
     *goals("readwhilewriting readrandom-2threads", "threads", trees=2, lmdb=1),
     *goals("compact flush", "whole", measure="cpu_seconds", trees=1.2),
-    *goals("readrandom", "disk", trees=1.5, lmdb=1),
+    *goals("readrandom", "disk cold", trees=1.5, lmdb=1),
     *goals("reopen", "whole", trees=1),
     Goal("bytes on disk", "compacted", {TREES: 1}, "directory_bytes"),
     Goal("peak memory", "write", {TREES: 1}, "memory_bytes"),

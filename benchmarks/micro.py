@@ -1,4 +1,6 @@
-"""Micro benchmarks of the parts of the core (parts.py), to show where a regression is: pytest benchmarks/micro.py
+"""Micro benchmarks of the parts of the core (parts.py), to show where a regression is:
+
+    pytest benchmarks/micro.py --benchmark-enable
 
 A measured call is a loop in C over many operations; `operations` in the extra information says how many, and the table
 is to be read as ratios: merge-16 against merge-8, block-search-directory against block-search-restarts. A part this

@@ -120,8 +120,9 @@ def varints() -> list[int]:
 
 @part("memtable-insert")
 def memtable_insert(work: Workshop, name: str) -> Part:
-    keys = work.c_keys(work.keys)
-    return lambda: work.core._time_memtable_insert(keys, VALUE), COUNT
+    """As in a database that has been written to for a while: the memtable before it tells how many keys to expect."""
+    keys, before = work.c_keys(work.keys), work.full_memtable
+    return lambda: work.core._time_memtable_insert(keys, VALUE, before), COUNT
 
 
 @part("memtable-find")

@@ -173,7 +173,7 @@ def test_parts_of_the_core_run(benchmarks):
     assert all(nanoseconds > 0 for nanoseconds in found.values())
 
 
-def test_compare_judges_by_median_and_every_round(benchmarks):
+def test_compare_judges_by_median_best_and_every_round(benchmarks):
     compared = benchmarks("compare").compared
     rounds = [{"A": {"x": 10, "gone": 1}, "B": {"x": 12, "new": 1}}, {"A": {"x": 10}, "B": {"x": 13}}]
     rows = {row["part"]: row for row in compared(rounds, 1.1)}

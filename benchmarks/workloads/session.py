@@ -140,7 +140,7 @@ class Session:
         return self.store
 
     def prepare(self) -> None:
-        """Bring the data where the state says."""
+        """Bring the data where the state says, and let the store finish what it does about it."""
         if self.state == "new":
             return
         if self.state in ("memtable", "uncompacted"):
@@ -156,6 +156,7 @@ class Session:
             store.close()
             store.open()
         self.check(self.pool)
+        self.settle()
 
     def settle(self) -> None:
         """Wait until the store's background work is done: this process has used almost no processor time."""

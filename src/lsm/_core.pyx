@@ -48,7 +48,7 @@ from lsm.core.retain cimport Retain, retain_entry, retain_free, retain_init
 from lsm.core.cursor cimport Waiting
 from lsm.core.gather cimport GATHERED_ALL, GATHERED_PAUSED, gather, gather_begin
 from lsm.core.rows cimport (
-    ROWS_BYTES_MAX, ROWS_SLACK, Rows, rows_begin, rows_free, rows_init, rows_key, rows_part, rows_value, rows_widen,
+    ROWS_BYTES_MAX, Rows, rows_begin, rows_free, rows_init, rows_key_at, rows_part, rows_value_at, rows_widen,
 )
 from lsm.core.run_cursor cimport RunCursor, run_cursor_open
 from lsm.core.skiplist cimport Entry, entry_bytes, entry_value, skiplist_check
@@ -58,7 +58,8 @@ from lsm.core.sources cimport (
 )
 from lsm.core.table_cursor cimport TableCursor
 from lsm.core.visible cimport (
-    Visible, visible_close, visible_first, visible_init, visible_last, visible_next, visible_prev, visible_seek,
+    Visible, visible_close, visible_first, visible_init, visible_last, visible_next, visible_prev,
+    visible_resume, visible_seek,
     visible_seek_before,
 )
 
@@ -90,6 +91,7 @@ cdef extern from "pthread.h" nogil:
     int pthread_cond_destroy(pthread_cond_t *condition)
 
 cdef extern from "Python.h":
+    long long PyLong_AsLongLongAndOverflow(object number, int *overflow) except? -1
     bytes PyBytes_FromObject(object given)
     unsigned long PyThread_get_thread_ident()
 
@@ -116,6 +118,7 @@ include "binding/sync.pxi"
 
 cdef class WriteBatch               # a store makes these, and they refer to it
 cdef class Reader
+cdef class Range
 cdef class Scan
 cdef class Column
 cdef class Chunk

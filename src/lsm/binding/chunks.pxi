@@ -51,7 +51,7 @@ cdef class ChunkScan(Range):
         return self.take()
 
     cdef int make_room(self) except -1:
-        if buffer_reserve(&self.batch.keys, self.key_bytes + self.key_bytes // 16 + ROWS_SLACK) != 0:
+        if buffer_reserve(&self.batch.keys, self.key_bytes + self.key_bytes // 16) != 0:
             raise MemoryError
         if buffer_reserve(&self.batch.values, self.value_bytes + self.value_bytes // 16) != 0:
             raise MemoryError

@@ -8,7 +8,8 @@ cdef class Cursor(Reader):
     stands nowhere, and `next` and `prev` keep it there: `seek`, `first` and `last` bring it back. Moves raise
     CorruptionError, StorageError, ClosedError (it, or its database), BusyError (two threads at once). Cost: `seek` about
     a get; a step a fraction of one, a change of direction more. Until it is closed or dropped it keeps the memtables
-    and files it began with.
+    and files it began with. Passing over very many deleted rows it lets go of the GIL and looks for signals; when a handler
+    raises there it stands nowhere.
 
     >>> db.update({b"kenya:capital": b"Nairobi", b"rwanda:capital": b"Kigali"})
     >>> with db.cursor() as cursor:
@@ -19,6 +20,30 @@ cdef class Cursor(Reader):
     (True, b'kenya:capital')
     (False, False, None)
     """
+
+    cdef bint moved(self, int status, Fault *fault) except -1:
+        """A move has been made: finish it if it was put off, raise what went wrong, answer whether it stands on a row."""
+        cdef object path = self.view.directory.path
+        cdef bint valid
+        try:
+            while status > 0:
+                self.waiting.begin = NULL
+                with nogil:
+                    self.rows.steps = READER_STEPS
+                    status = visible_resume(&self.rows, fault)
+                self.waiting.begin = _begin_waiting
+                PyErr_CheckSignals()
+                if self.store.gate & GATE_SHUT:
+                    self.store._refuse()
+        except BaseException:
+            self.rows.valid = False
+            raise
+        finally:
+            valid = self.rows.valid
+            self.busy = False
+        if status != 0:
+            raise_fault(fault, path)
+        return valid
 
     def seek(self, key):
         """To the first row whose key is not below `key`; any length of key."""
@@ -31,6 +56,7 @@ cdef class Cursor(Reader):
         except BaseException:
             self.busy = False
             raise
+        self.rows.steps = READER_STEPS
         status = visible_seek(&self.rows, k.slice, &fault)
         give_back(&k)
         return self.moved(status, &fault)
@@ -46,6 +72,7 @@ cdef class Cursor(Reader):
         except BaseException:
             self.busy = False
             raise
+        self.rows.steps = READER_STEPS
         status = visible_seek_before(&self.rows, k.slice, &fault)
         give_back(&k)
         return self.moved(status, &fault)
@@ -54,30 +81,29 @@ cdef class Cursor(Reader):
         """To the first row of all."""
         cdef Fault fault
         self.enter()
+        self.rows.steps = READER_STEPS
         return self.moved(visible_first(&self.rows, &fault), &fault)
 
     def last(self):
         """To the last row of all."""
         cdef Fault fault
         self.enter()
+        self.rows.steps = READER_STEPS
         return self.moved(visible_last(&self.rows, &fault), &fault)
 
     def next(self):
         """To the next row. Off the end, and from there, it stays where there is no row."""
         cdef Fault fault
         self.enter()
+        self.rows.steps = READER_STEPS
         return self.moved(visible_next(&self.rows, &fault) if self.rows.valid else 0, &fault)
 
     def prev(self):
         """To the row before. Off the end, and from there, as `next`."""
         cdef Fault fault
         self.enter()
+        self.rows.steps = READER_STEPS
         return self.moved(visible_prev(&self.rows, &fault) if self.rows.valid else 0, &fault)
-
-    cdef bint moved(self, int status, Fault *fault) except -1:
-        cdef bint valid = self.rows.valid
-        self.leave(status, fault)
-        return valid
 
     @property
     def valid(self):

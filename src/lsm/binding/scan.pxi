@@ -14,6 +14,52 @@ closes the store can take them over from a reader that nobody uses, without a re
 import operator as _operator
 
 
+cdef extern from *:
+    """
+    /* A tuple of two. When nobody but `kept` has the one given out before, as in `for key, value in ...`, it is used again,
+       as zip and the items of a dict do. A build without the GIL cannot know who else has it. */
+    static CYTHON_INLINE PyObject *lsm_make_pair(PyObject **kept, PyObject *key, PyObject *value) {
+        PyObject *pair = *kept;
+        Py_INCREF(key);
+        Py_INCREF(value);
+    #ifndef Py_GIL_DISABLED
+        if (pair != NULL && Py_REFCNT(pair) == 1) {
+            PyObject *old_key = PyTuple_GET_ITEM(pair, 0), *old_value = PyTuple_GET_ITEM(pair, 1);
+            Py_INCREF(pair);
+            PyTuple_SET_ITEM(pair, 0, key);
+            PyTuple_SET_ITEM(pair, 1, value);
+            Py_DECREF(old_key);
+            Py_DECREF(old_value);
+    #if PY_VERSION_HEX >= 0x030E0000
+            ((PyTupleObject *)pair)->ob_hash = -1;
+    #endif
+            return pair;
+        }
+    #endif
+        pair = PyTuple_New(2);
+        if (pair == NULL) {
+            Py_DECREF(key);
+            Py_DECREF(value);
+            return NULL;
+        }
+        PyTuple_SET_ITEM(pair, 0, key);
+        PyTuple_SET_ITEM(pair, 1, value);
+    #ifndef Py_GIL_DISABLED
+        if (*kept == NULL) {
+            Py_INCREF(pair);
+            *kept = pair;
+        }
+    #endif
+        return pair;
+    }
+    """
+    tuple make_pair "lsm_make_pair"(PyObject **kept, bytes key, bytes value)
+
+
+cdef enum:
+    READER_STEPS = 32768                # entries looked at between two looks at signals: some tenths of a millisecond
+
+
 @cython.no_gc_clear         # __dealloc__ needs the view
 cdef class Reader:
     """What Range and Cursor share: rows of one view at one moment."""
@@ -103,13 +149,6 @@ cdef class Reader:
             raise ClosedError("this cursor is closed: make another one with db.cursor()")
         return 0
 
-    cdef inline int leave(self, int status, Fault *fault) except -1:
-        cdef object path = self.view.directory.path if status != 0 else None
-        self.busy = False
-        if status != 0:
-            raise_fault(fault, path)
-        return 0
-
     def close(self):
         """Let go of what is held. May be called again."""
         if lsm_take(&self.busy):
@@ -128,10 +167,10 @@ cdef class Reader:
 
 
 cdef enum:
-    PULL_STEPS = 32768                  # entries looked at between two looks at signals: some tenths of a millisecond
     SCAN_ROWS_FIRST = 16                # a Scan gathers so many rows at first,
     SCAN_ROWS_MOST = 512                # twice as many each time, up to this
-    SCAN_ROW_BYTES = 64                 # times as many bytes
+    SCAN_ROW_BYTES = 256                # times as many bytes,
+    SCAN_BYTES_MOST = 65536             # up to this
 
 
 @cython.no_gc_clear
@@ -218,15 +257,19 @@ cdef class Range(Reader):
         return 0
 
     cdef int shape(self, bint reverse, limit, bint keys, bint values) except -1:
+        cdef int over = 0
         self.with_keys = keys
         self.with_values = values
         rows_init(&self.batch, self.rows.sequence, reverse, keys, values)
         self.left = -1
         if limit is not None:
-            limit = _operator.index(limit)              # TypeError for what is no whole number
-            if limit < 0:
+            if type(limit) is not int:
+                limit = _operator.index(limit)          # TypeError for what is no whole number
+            self.left = PyLong_AsLongLongAndOverflow(limit, &over)
+            if over > 0:
+                self.left = <int64_t>0x7FFFFFFFFFFFFFFF
+            elif self.left < 0:
                 raise ValueError(f"limit counts rows and cannot be {limit}")
-            self.left = min(limit, <int64_t>0x7FFFFFFFFFFFFFFF)
         return self.enlist()
 
     cdef int gather_some(self, bint keep_gil) noexcept:
@@ -249,7 +292,7 @@ cdef class Range(Reader):
         return status
 
     cdef int pull(self, size_t most, size_t most_bytes, bint keep_gil) except -1:
-        """Gather the next rows into `batch`; none, when there are no more. From PULL_STEPS entries without enough rows
+        """Gather the next rows into `batch`; none, when there are no more. From READER_STEPS entries without enough rows
         on, the GIL is let go of, and signals and closing are looked for."""
         cdef int status
         self.enter()
@@ -264,7 +307,7 @@ cdef class Range(Reader):
                 if self.last or most == 0:
                     return 0
             while True:
-                self.batch.steps = PULL_STEPS
+                self.batch.steps = READER_STEPS
                 self.paused = False
                 status = self.gather_some(keep_gil)
                 if status != GATHERED_PAUSED:
@@ -305,6 +348,10 @@ cdef class Scan(Range):
     cdef size_t at                          # in the batch, of the next row
     cdef size_t ahead                       # how many rows to gather the next time
     cdef bint ended
+    cdef PyObject *pair                     # the first row given out
+
+    def __dealloc__(self):
+        Py_XDECREF(self.pair)
 
     def __iter__(self):
         return self
@@ -319,10 +366,10 @@ cdef class Scan(Range):
                 raise StopIteration
         self.at = at + 1
         if not self.with_values:
-            return bytes_of(rows_key(batch, at))
+            return bytes_of(rows_key_at(batch, at))
         if not self.with_keys:
-            return bytes_of(rows_value(batch, at))
-        return bytes_of(rows_key(batch, at)), bytes_of(rows_value(batch, at))
+            return bytes_of(rows_value_at(batch, at))
+        return make_pair(&self.pair, bytes_of(rows_key_at(batch, at)), bytes_of(rows_value_at(batch, at)))
 
     cdef size_t more(self) except? 0:
         """Where the next row is in the batch: gathers more if need be, and sets `ended` when there are none."""
@@ -332,16 +379,16 @@ cdef class Scan(Range):
             return 0
         self.enter()
         self.busy = False
-        if self.at < self.batch.count and not self.paused:
+        if self.at < self.batch.count:
             return self.at
-        self.ahead = min(2 * self.ahead, SCAN_ROWS_MOST) if self.ahead else SCAN_ROWS_FIRST
-        self.at = self.batch.count = self.batch.count if self.paused else 0
-        self.pull(self.ahead, self.ahead * SCAN_ROW_BYTES, True)
-        self.at = 0
-        if self.batch.count == 0:
+        if not self.paused:
+            self.ahead = min(2 * self.ahead, SCAN_ROWS_MOST) if self.ahead else SCAN_ROWS_FIRST
+            self.at = self.batch.count = 0
+        self.pull(self.ahead, min(self.ahead * SCAN_ROW_BYTES, SCAN_BYTES_MOST), True)
+        if self.at == self.batch.count:
             self.ended = True
             self.end()
-        return 0
+        return self.at
 
 
 cdef PyObject *take_over(Store store, Visible *rows) noexcept:

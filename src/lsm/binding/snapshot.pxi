@@ -105,10 +105,8 @@ cdef class Snapshot:
 
     def __len__(self):
         """The number of keys at the moment. It counts them."""
-        cdef uint64_t count = 0
-        for _ in self.scan(values=False):
-            count += 1
-        return count
+        self.enter()
+        return self.store.count_at(self.store.view, self.sequence)
 
     def __bool__(self):
         for _ in self.scan(values=False, limit=1):

@@ -6,6 +6,7 @@ Threads: one; the GIL is held throughout.
 """
 from lsm.core.coding cimport VARINT64_MAX, input_varint, put_varint
 from lsm.core.block_builder cimport block_builder_reset
+from lsm.core.memtable cimport memtable_order
 from lsm.core.table cimport TABLE_FOUND
 
 
@@ -83,9 +84,9 @@ def _time_varint_decode(bytes encoded not None, size_t times):
     return total
 
 
-def _time_memtable_insert(_Keys keys not None, bytes value not None):
-    """A memtable of these keys, in the order given."""
-    cdef Memtable into = Memtable()
+def _time_memtable_insert(_Keys keys not None, bytes value not None, Memtable before=None):
+    """A memtable of these keys, in the order given; `before` as for a Memtable."""
+    cdef Memtable into = Memtable(before)
     cdef Slice held = slice_of_bytes(value)
     cdef size_t i
     for i in range(keys.count):
@@ -93,6 +94,7 @@ def _time_memtable_insert(_Keys keys not None, bytes value not None):
             raise MemoryError
         memtable_add(into.table, keys.slices[i], hash64(keys.slices[i].data, keys.slices[i].size),
                      tag_of(i + 1, KIND_PUT), held)
+    memtable_order(into.table)
     return into
 
 

@@ -92,7 +92,7 @@ cdef class View:
         if merge_init(merge, <unsigned int>many) != 0:
             return -1
         for i in range(self.sources.memtables):
-            if i > 0 and lsm_load_relaxed(&self.sources.memtable[i].entries) == 0:
+            if lsm_load_relaxed(&self.sources.memtable[i].entries) == 0:      # what is added later is not of the reader's moment
                 continue
             if merge_add(merge, memtable_cursor(self.sources.memtable[i])) != 0:
                 return -1

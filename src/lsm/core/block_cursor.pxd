@@ -1,6 +1,8 @@
 # cython: language_level=3
 """BlockCursor: a Cursor over the contents of one data block.
 
+A block in memory is searched by its directory (block_directory.pxd), one just read by its restart points.
+
 Forward, a key is rebuilt in the cursor's own buffer from the key before it, or lies in the block itself when the entry
 holds it whole. Backward, the run between two restart points is decoded once into `run`, and each step in it is one
 subtraction. Order is checked at every step: entries that do not ascend are damage.
@@ -15,7 +17,9 @@ from libc.string cimport memcpy, memset
 from lsm.core.block cimport (BlockEntry, BlockView, block_fault, block_restart, block_seek_restart, block_view,
                              entry_decode)
 from lsm.core.block_builder cimport RESTART_INTERVAL_MAX
+from lsm.core.block_directory cimport directory_offsets, directory_seek, directory_view
 from lsm.core.buffer cimport Buffer, buffer_append, buffer_free, buffer_init, buffer_reserve
+from lsm.core.cached_block cimport Block, block_data
 from lsm.core.coding cimport Slice, get_fixed32, slice_of
 from lsm.core.cursor cimport Cursor
 from lsm.core.fault cimport Fault, fault_memory
@@ -24,6 +28,11 @@ from lsm.core.key cimport compare_internal, compare_slices, key_prefix
 
 cdef extern from "lsm_bits.h" nogil:
     bint lsm_unlikely(bint x)
+    void lsm_prefetch(const void *p)
+
+
+cdef enum:
+    SEEK_PREFETCH_LINES = 12
 
 
 ctypedef struct RunEntry:
@@ -38,6 +47,7 @@ ctypedef struct RunEntry:
 cdef struct BlockCursor:
     Cursor cursor
     BlockView view
+    Block *directory        # the block, when it has a directory to seek by; else NULL
     const uint8_t *at       # the entry stood on
     const uint8_t *after    # the byte after it
     Buffer key              # the key stood on, unless it lies in the block or in run_keys
@@ -74,7 +84,20 @@ cdef inline int block_cursor_open(BlockCursor *self, Slice contents, const char 
     """Stand before the contents of another block; no entry is valid yet."""
     self.cursor.valid = False
     self.run.size = 0
+    self.directory = NULL
     return block_view(&self.view, contents, file, offset, fault)
+
+
+cdef inline int block_cursor_enter(BlockCursor *self, Block *block, const char *file, uint64_t offset,
+                                   Fault *fault) noexcept nogil:
+    """The same for a block in memory, which the caller holds as long."""
+    if block.count == 0:
+        return block_cursor_open(self, slice_of(block_data(block), block.size), file, offset, fault)
+    self.cursor.valid = False
+    self.run.size = 0
+    self.directory = block
+    self.view = directory_view(block, file, offset)
+    return 0
 
 
 cdef inline int block_broken(BlockCursor *self, Fault *fault, const char *detail) noexcept nogil:
@@ -164,9 +187,62 @@ cdef inline int block_cursor_last(Cursor *cursor, Fault *fault) noexcept nogil:
     return 0
 
 
+cdef inline int _build_key(BlockCursor *self, uint32_t index, const BlockEntry *entry, Fault *fault) noexcept nogil:
+    """Have the key of entry `index` in `key`: what it shares is taken from the entries before that hold it."""
+    cdef BlockEntry before
+    cdef uint32_t missing = entry.shared
+    self.key.size = 0
+    if buffer_reserve(&self.key, <size_t>entry.shared + entry.unshared) != 0:
+        return block_memory(self, fault)
+    memcpy(self.key.data + entry.shared, entry.delta, entry.unshared)
+    while missing > 0:
+        index -= 1              # the first entry shares nothing
+        if entry_decode(self.view.data + directory_offsets(self.directory)[index], self.view.entries_end,
+                        &before) == NULL:
+            return block_broken(self, fault, "data block: bad entry")
+        if before.shared < missing:
+            memcpy(self.key.data + before.shared, before.delta, missing - before.shared)
+            missing = before.shared
+    self.cursor.key = slice_of(self.key.data, <size_t>entry.shared + entry.unshared)
+    return 0
+
+
+cdef inline int _stand_on(BlockCursor *self, uint32_t index, Fault *fault) noexcept nogil:
+    """Stand on entry `index` of a block with a directory, in which all entries have been checked. Who seeks as a rule wants
+    some rows, and they lie side by side: their memory is asked for."""
+    cdef BlockEntry entry
+    cdef int line
+    self.at = self.view.data + directory_offsets(self.directory)[index]
+    for line in range(SEEK_PREFETCH_LINES):
+        lsm_prefetch(self.at + 64 * line)
+    self.after = entry_decode(self.at, self.view.entries_end, &entry)
+    if self.after == NULL:
+        return block_broken(self, fault, "data block: bad entry")
+    if entry.shared == 0:
+        self.cursor.key = slice_of(entry.delta, entry.unshared)
+    elif _build_key(self, index, &entry, fault) != 0:
+        return -1
+    self.cursor.prefix = key_prefix(self.cursor.key.data, self.cursor.key.size)
+    self.cursor.tag = entry.tag
+    self.cursor.value = entry.value
+    self.cursor.valid = True
+    return 0
+
+
 cdef inline int block_cursor_seek(Cursor *cursor, Slice key, uint64_t tag, Fault *fault) noexcept nogil:
     cdef BlockCursor *self = <BlockCursor *>cursor
     cdef uint32_t index = 0
+    if self.directory != NULL and directory_seek(self.directory, key, &index):
+        self.run.size = 0
+        cursor.valid = False
+        if index == self.directory.count:
+            return 0
+        if _stand_on(self, index, fault) != 0:
+            return -1
+        while cursor.valid and compare_internal(cursor.key, cursor.tag, key, tag) < 0:
+            if block_cursor_next(cursor, fault) != 0:
+                return -1
+        return 0
     if block_seek_restart(&self.view, key, tag, &index, fault) != 0:
         cursor.valid = False
         return -1

@@ -211,6 +211,22 @@ cdef inline void directory_ask(Block *block, Slice key) noexcept nogil:
         _prefetch_entry(block, low)
 
 
+cdef inline bint directory_seek(Block *block, Slice key, uint32_t *index) noexcept nogil:
+    """The first entry whose key is at or after `key`, or some entry before that which is close to it; `count` when all
+    are before it. False when too many entries look alike: then search by the restart points."""
+    cdef const uint32_t *prefixes = directory_prefixes(block)
+    cdef uint32_t prefix
+    cdef uint32_t low
+    cdef int beside = _beside_common(block, key)
+    if beside != 0:
+        index[0] = 0 if beside < 0 else block.count
+        return True
+    prefix = _key_prefix4(key.data + block.common, key.size - block.common)
+    low = _first_at_least(prefixes, block.count, prefix)
+    index[0] = low
+    return low + DIRECTORY_TIES_MAX >= block.count or prefixes[low + DIRECTORY_TIES_MAX] != prefix
+
+
 cdef inline int directory_get(Block *block, const BlockView *view, Slice key, uint64_t tag, bint *found, bint *past,
                               BlockEntry *hit, Fault *fault) noexcept nogil:
     """What `block_get` does, by the directory; `view` is `directory_view` of the block."""

@@ -17,13 +17,18 @@ from lsm.core.coding cimport Slice, slice_of
 from lsm.core.cursor cimport Cursor
 from lsm.core.fault cimport Fault
 from lsm.core.key cimport KIND_PUT, compare_slices, key_prefix, tag_kind, tag_sequence
-from lsm.core.rows cimport (ROWS_COPY_OVER, Rows, rows_add, rows_beyond, rows_decide, rows_decided, rows_no_room,
-                            rows_offer)
+from lsm.core.rows cimport (ROWS_COPY_OVER, Rows, rows_add, rows_beyond, rows_build, rows_decide, rows_decided,
+                            rows_no_room, rows_offer, rows_room)
 
 cdef extern from "lsm_bits.h" nogil:
     bint lsm_likely(bint x)
     bint lsm_unlikely(bint x)
     void lsm_copy_over(uint8_t *to, const uint8_t *from_, size_t size)
+    void lsm_prefetch(const void *p)
+
+
+cdef enum:
+    ROWS_PREFETCH_AHEAD = 768           # bytes: each block lies elsewhere, and the processor must find out where it leads
 
 
 cdef inline bint _follows(const uint8_t *before, size_t before_size, uint64_t before_tag, const BlockEntry *entry,
@@ -81,20 +86,22 @@ cdef inline int _forward(BlockCursor *self, Rows *rows, Fault *fault) noexcept n
     cdef const uint8_t *end = self.view.entries_end
     cdef const uint8_t *at = self.at
     cdef const uint8_t *after = self.after
-    cdef uint8_t *key = rows.keys.data + rows.keys.size     # of the entry, built where it will stay if it is a row
+    cdef uint8_t *key                           # of the entry, built where it will stay if it is a row
     cdef uint8_t *before
     cdef size_t size = self.cursor.key.size
     cdef size_t before_size
+    cdef Py_ssize_t moved
     cdef uint64_t before_tag
     cdef BlockEntry entry
     cdef bint decided = rows_decided(rows, self.cursor.key)
     cdef bint same = False
-    cdef bint first = True                                  # only this one's key may also be met in another source
+    cdef bint first = True                      # only this one's key may also be met in another source
     entry.tag = self.cursor.tag
     entry.value = self.cursor.value
-    if size > 0:
-        memcpy(key, self.cursor.key.data, size)
     self.run.size = 0
+    if rows_build(rows, self.cursor.key) != 0:
+        return block_memory(self, fault)
+    key = rows.keys.data + rows.keys.size
     while True:
         if not decided and tag_sequence(entry.tag) <= rows.sequence:
             if tag_kind(entry.tag) == KIND_PUT:
@@ -117,14 +124,20 @@ cdef inline int _forward(BlockCursor *self, Rows *rows, Fault *fault) noexcept n
             return block_memory(self, fault) if decided and _remember(rows, key, size) != 0 else 0
         before, before_size, before_tag = key, size, entry.tag
         at = after
+        lsm_prefetch(at + ROWS_PREFETCH_AHEAD)
+        lsm_prefetch(at + ROWS_PREFETCH_AHEAD + 64)
         after = entry_decode(at, end, &entry)
         if lsm_unlikely(after == NULL or entry.shared > before_size):
             return block_broken(self, fault, "data block: bad entry")
         if lsm_unlikely(not _follows(before, before_size, before_tag, &entry, &same)):
             return block_broken(self, fault, "data block: keys are not in order")
         decided = decided and same
-        key = rows.keys.data + rows.keys.size
         size = entry.shared + entry.unshared
+        moved = before - rows.keys.data
+        if rows_room(rows, size) != 0:
+            return block_memory(self, fault)
+        before = rows.keys.data + moved
+        key = rows.keys.data + rows.keys.size
         _build(key, before, &entry, end)
         if rows.bounded and rows_beyond(rows, key_prefix(key, size), slice_of(key, size)):
             if decided and _remember(rows, key, size) != 0:

@@ -33,6 +33,7 @@ cdef enum:
     CACHE_SHARDS_MAX = 16
     CACHE_SHARD_BYTES_MIN = 524288      # smaller caches have fewer shards
     CACHE_PREFETCH_LINES = 5            # the header of a block and, as a rule, its directory
+    CACHE_PREFETCH_ROWS = 16            # and some rows
 
 
 cdef struct Cache:
@@ -99,6 +100,15 @@ cdef inline void cache_ask(Block **slot) noexcept nogil:
     cdef uintptr_t word = lsm_load_relaxed(<uintptr_t *>slot)
     if word != 0:
         _ask_for_head(<Block *>(word & ~<uintptr_t>1))
+
+
+cdef inline void cache_ask_rows(Block **slot) noexcept nogil:
+    """As `cache_ask`, for who will walk through the block: its first rows too."""
+    cdef uintptr_t word = lsm_load_relaxed(<uintptr_t *>slot) & ~<uintptr_t>1
+    cdef int i
+    if word != 0:
+        for i in range(CACHE_PREFETCH_ROWS):
+            lsm_prefetch(<const char *>word + 64 * i)
 
 
 cdef inline Block *cache_get(Cache *self, Block **slot, bint count_miss) noexcept nogil:

@@ -10,14 +10,14 @@ holds the memtable's lock, shared.
 """
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from lsm.core.coding cimport Slice, slice_of
 from lsm.core.cursor cimport Cursor
 from lsm.core.fault cimport Fault, fault_memory
 from lsm.core.key cimport KIND_PUT, tag_kind, tag_sequence
 from lsm.core.memtable cimport Memtable, memtable_order, lsm_read_lock, lsm_read_unlock
-from lsm.core.rows cimport (Rows, rows_add, rows_beyond, rows_decide, rows_decided, rows_no_room, rows_offer)
+from lsm.core.rows cimport (Rows, rows_add, rows_beyond, rows_build, rows_decide, rows_decided, rows_no_room, rows_offer)
 from lsm.core.skiplist cimport (Entry, Node, Place, entry_key, entry_value, skiplist_before, skiplist_find)
 
 cdef extern from "lsm_bits.h" nogil:
@@ -236,8 +236,8 @@ cdef inline int _decide(Rows *rows, Slice key, const Entry *seen) noexcept nogil
     if tag_kind(seen.tag) == KIND_PUT:
         if rows_no_room(rows, key.size, seen.value_size):
             return 1
-        if key.size > 0:
-            memcpy(rows.keys.data + rows.keys.size, key.data, key.size)
+        if rows_build(rows, key) != 0:
+            return -1
         value = slice_of(entry_value(seen), seen.value_size)
         if rows_add(rows, key.size, value, value.data) != 0:
             return -1

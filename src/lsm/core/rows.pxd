@@ -10,8 +10,9 @@ versions come oldest first, so the newest met so far is kept behind the last row
 another key is met. A source decides all its versions of one key in a row, or leaves them in merge order; both agree,
 as no source has a version between two of another's (sources.pxd).
 
-Invariants: `keys` always has room for one more key (ROWS_SLACK); the columns stay within 32-bit offsets, as `most_bytes`
-is at most ROWS_BYTES_MAX and the one row that may go over it is within the limits of keys and values.
+Invariants: a key is built behind the last one, in room made by `rows_room`, and stays there if it becomes a row; the
+columns stay within 32-bit offsets, as `most_bytes` is at most ROWS_BYTES_MAX and the one row that may go over it is
+within the limits of keys and values.
 
 Owner: owns its buffers until `rows_free`. Threads: one at a time.
 """
@@ -21,7 +22,7 @@ from libc.string cimport memcpy, memset
 
 from lsm.core.buffer cimport Buffer, buffer_free, buffer_reserve, buffer_set, buffer_slice
 from lsm.core.coding cimport Slice, slice_of
-from lsm.core.key cimport KEY_BYTES_MAX, KIND_PUT, compare_slices, key_prefix, tag_kind, tag_sequence
+from lsm.core.key cimport KIND_PUT, compare_slices, key_prefix, tag_kind, tag_sequence
 
 cdef extern from "lsm_bits.h" nogil:
     bint lsm_unlikely(bint x)
@@ -30,7 +31,7 @@ cdef extern from "lsm_bits.h" nogil:
 
 cdef enum:
     ROWS_COPY_OVER = 32                 # bytes that lsm_copy_over may touch behind what it copies
-    ROWS_SLACK = 65600                  # KEY_BYTES_MAX and ROWS_COPY_OVER
+    ROWS_BYTES_FIRST = 4096             # a batch begins with so much room, if it may have as much
     ROWS_BYTES_MAX = 1073741824         # 1 GiB
 
 
@@ -80,11 +81,11 @@ cdef inline void rows_free(Rows *self) noexcept nogil:
     memset(self, 0, sizeof(Rows))
 
 
-cdef inline Slice rows_key(const Rows *self, size_t i) noexcept nogil:
+cdef inline Slice rows_key_at(const Rows *self, size_t i) noexcept nogil:
     return slice_of(self.keys.data + self.key_ends[i], <size_t>(self.key_ends[i + 1] - self.key_ends[i]))
 
 
-cdef inline Slice rows_value(const Rows *self, size_t i) noexcept nogil:
+cdef inline Slice rows_value_at(const Rows *self, size_t i) noexcept nogil:
     return slice_of(self.values.data + self.value_ends[i], <size_t>(self.value_ends[i + 1] - self.value_ends[i]))
 
 
@@ -133,7 +134,9 @@ cdef inline int rows_begin(Rows *self, size_t most, size_t most_bytes) noexcept 
     self.most = most
     self.most_bytes = most_bytes
     self.full = False
-    if buffer_reserve(&self.keys, ROWS_SLACK) != 0 or buffer_reserve(&self.values, ROWS_COPY_OVER) != 0:
+    if most_bytes > ROWS_BYTES_FIRST:
+        most_bytes = ROWS_BYTES_FIRST
+    if buffer_reserve(&self.keys, most_bytes // 4) != 0 or buffer_reserve(&self.values, most_bytes) != 0:
         return -1
     return rows_widen(self, most if most < 16 else 16)
 
@@ -160,6 +163,22 @@ cdef inline bint rows_no_room(Rows *self, size_t key_size, size_t value_size) no
 
 # ------------------------------------------------------------------------------------------------ one more row
 
+cdef inline int rows_room(Rows *self, size_t size) noexcept nogil:
+    """Room for a key of this size behind the last one, and for lsm_copy_over. May move the keys. -1 for no memory."""
+    if lsm_unlikely(self.keys.capacity - self.keys.size < size + ROWS_COPY_OVER):
+        return buffer_reserve(&self.keys, size + ROWS_COPY_OVER)
+    return 0
+
+
+cdef inline int rows_build(Rows *self, Slice key) noexcept nogil:
+    """Put a copy of a key behind the last one. -1 for no memory."""
+    if rows_room(self, key.size) != 0:
+        return -1
+    if key.size > 0:
+        memcpy(self.keys.data + self.keys.size, key.data, key.size)
+    return 0
+
+
 cdef inline int _row_ends(Rows *self) noexcept nogil:
     cdef size_t count = self.count + 1
     if lsm_unlikely(count > self.room) and rows_widen(self, self.room + self.room // 2 + 16) != 0:
@@ -174,16 +193,6 @@ cdef inline int _row_ends(Rows *self) noexcept nogil:
     return 0
 
 
-cdef inline int _keep_key(Rows *self, size_t size) noexcept nogil:
-    """The key built behind the last one becomes part of the column."""
-    if not self.with_keys:
-        return 0
-    self.keys.size += size
-    if lsm_unlikely(self.keys.capacity - self.keys.size < ROWS_SLACK):
-        return buffer_reserve(&self.keys, ROWS_SLACK)
-    return 0
-
-
 cdef inline int _value_room(Rows *self, size_t size) noexcept nogil:
     if lsm_unlikely(self.values.data == NULL or self.values.capacity - self.values.size < size + ROWS_COPY_OVER):
         return buffer_reserve(&self.values, size + ROWS_COPY_OVER)
@@ -192,7 +201,7 @@ cdef inline int _value_room(Rows *self, size_t size) noexcept nogil:
 
 cdef inline int rows_add(Rows *self, size_t key_size, Slice value, const uint8_t *value_limit) noexcept nogil:
     """A row whose key has been built behind the last one; it is decided, and without a column of keys the caller
-    remembers that. The bytes before `value_limit` may be read. May move the keys. -1 when there is no memory."""
+    remembers that. The bytes before `value_limit` may be read. -1 when there is no memory."""
     self.decided = self.decided_in_keys = self.with_keys
     self.decided_at = self.keys.size
     self.decided_size = key_size
@@ -204,8 +213,8 @@ cdef inline int rows_add(Rows *self, size_t key_size, Slice value, const uint8_t
         elif value.size > 0:
             memcpy(self.values.data + self.values.size, value.data, value.size)
         self.values.size += value.size
-    if _keep_key(self, key_size) != 0:
-        return -1
+    if self.with_keys:
+        self.keys.size += key_size
     return _row_ends(self)
 
 
@@ -233,14 +242,13 @@ cdef inline int rows_settle(Rows *self) noexcept nogil:
         return 0
     if self.with_values:
         self.values.size += self.pending_value
-    if _keep_key(self, self.pending_key) != 0:
-        return -1
+    if self.with_keys:
+        self.keys.size += self.pending_key
     return _row_ends(self)
 
 
 cdef inline int rows_offer(Rows *self, Slice key, uint64_t tag, Slice value) noexcept nogil:
     """One more entry, backward: 0, or 1 when there is no room and it was not taken, or -1 for no memory."""
-    cdef uint8_t *at
     if self.pending and (self.pending_key != key.size
                          or compare_slices(slice_of(self.keys.data + self.keys.size, key.size), key) != 0):
         if rows_settle(self) != 0:
@@ -250,9 +258,8 @@ cdef inline int rows_offer(Rows *self, Slice key, uint64_t tag, Slice value) noe
     if not self.pending:
         if rows_no_room(self, key.size, value.size):
             return 1
-        at = self.keys.data + self.keys.size
-        if key.size > 0:
-            memcpy(at, key.data, key.size)
+        if rows_build(self, key) != 0:
+            return -1
         self.pending = True
         self.pending_key = key.size
     self.pending_put = tag_kind(tag) == KIND_PUT

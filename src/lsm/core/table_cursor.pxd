@@ -17,15 +17,15 @@ costs no copy. Owner: made by `table_cursor_open`, freed by its `close`; the Tab
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
 
-from lsm.core.block_cursor cimport (BlockCursor, block_cursor_first, block_cursor_free, block_cursor_init,
+from lsm.core.block_cursor cimport (BlockCursor, block_cursor_enter, block_cursor_first, block_cursor_free, block_cursor_init,
                                     block_cursor_last, block_cursor_next, block_cursor_open, block_cursor_prev,
                                     block_cursor_seek)
 from lsm.core.block_format cimport SealedBlock, sealed_block, sealed_open
 from lsm.core.block_rows cimport block_rows
 from lsm.core.buffer cimport Buffer, buffer_free, buffer_reserve
-from lsm.core.cache cimport cache_ask, cache_fill, cache_has_room, cache_peek
+from lsm.core.cache cimport cache_ask, cache_ask_rows, cache_fill, cache_has_room, cache_peek
 from lsm.core.cache_shard cimport slot_empty
-from lsm.core.cached_block cimport Block, block_data, block_release
+from lsm.core.cached_block cimport Block, block_release
 from lsm.core.coding cimport Slice, slice_of
 from lsm.core.compress cimport COMPRESSION_NONE
 from lsm.core.cursor cimport Cursor, Waiting
@@ -172,15 +172,14 @@ cdef inline int _scan_block(TableCursor *self, size_t index, Slice *contents, Fa
     return _span_contents(self, index, &sealed, contents, fault)
 
 
-cdef inline void _hold(TableCursor *self, Block *block, Slice *contents) noexcept nogil:
+cdef inline void _hold(TableCursor *self, Block *block) noexcept nogil:
     block_release(self.held)
     self.held = block
-    if block != NULL:
-        contents[0] = slice_of(block_data(block), block.size)
 
 
 cdef inline int _block_ahead(TableCursor *self, size_t index, Slice *contents, Fault *fault) noexcept nogil:
-    """Block `index`, which is not cached, out of a span: into the cache if there is room, else for this cursor alone."""
+    """Block `index`, which is not cached, out of a span: into the cache if there is room, and held; else its `contents`, for
+    this cursor alone."""
     cdef Table *table = self.table
     cdef Block **slot = &table.slots[index]
     cdef Block *block = NULL
@@ -190,16 +189,16 @@ cdef inline int _block_ahead(TableCursor *self, size_t index, Slice *contents, F
     if _span_sealed(self, index, &sealed, fault) != 0:
         return -1
     if not cache_has_room(table.cache, slot, sealed.size):
-        _hold(self, NULL, contents)
+        _hold(self, NULL)
         return _span_contents(self, index, &sealed, contents, fault)
     if table_open_block(table, &sealed, table.index.block_at[index], True, &block, fault) != 0:
         return -1
     cache_fill(table.cache, slot, block)
-    _hold(self, block, contents)
+    _hold(self, block)
     return 0
 
 
-cdef inline int _read_block(TableCursor *self, size_t index, Slice *contents, Fault *fault) noexcept nogil:
+cdef inline int _read_block(TableCursor *self, size_t index, Fault *fault) noexcept nogil:
     """Data block `index` from the cache, or from the file, waited for as `waiting` says."""
     cdef Block *block = NULL
     cdef void *state
@@ -216,20 +215,21 @@ cdef inline int _read_block(TableCursor *self, size_t index, Slice *contents, Fa
             self.waiting.end(state)
             if status != 0:
                 return -1
-    _hold(self, block, contents)
+    _hold(self, block)
     return 0
 
 
 cdef inline int _reader_block(TableCursor *self, size_t index, Slice *contents, Fault *fault) noexcept nogil:
+    """Hold block `index`, or have its `contents` and hold none."""
     cdef Block *block
     if self.following < AHEAD_AFTER:
-        return _read_block(self, index, contents, fault)
+        return _read_block(self, index, fault)
     block = cache_peek(self.table.cache, &self.table.slots[index])
     if block == NULL:
         return _block_ahead(self, index, contents, fault)
-    _hold(self, block, contents)
+    _hold(self, block)
     if index + 1 < self.table.index.count and not self.backward:
-        cache_ask(&self.table.slots[index + 1])
+        cache_ask_rows(&self.table.slots[index + 1])
     elif index > 0 and self.backward:
         cache_ask(&self.table.slots[index - 1])
     return 0
@@ -247,6 +247,8 @@ cdef inline int _cursor_enter(TableCursor *self, size_t index, Fault *fault) noe
     if status != 0:
         return -1
     self.index = index
+    if self.held != NULL:
+        return block_cursor_enter(&self.block, self.held, self.table.name, self.table.index.block_at[index], fault)
     return block_cursor_open(&self.block, contents, self.table.name, self.table.index.block_at[index], fault)
 
 

@@ -7,12 +7,15 @@ version met; backward, the last one, so a row going backward is gathered in buff
 Bounds: rows are within [lower, upper) where these are set; `start` and `stop` of a scan, inclusive or not, are turned
 into this form by the caller.
 
+Every move but `visible_init` answers 0, -1 with a Fault, or 1: so many entries that nobody may see were passed over (`steps`)
+that the caller may want to look at something else before `visible_resume`.
+
 Invariants: while `valid`, `key` and `value` are the row, borrowed until the next move. Going forward the merge stands
 on the row; going backward it stands before the whole group of the row's key. A Fault leaves `valid` false.
 
 Owner: owns its merge and buffers. Threads: one at a time.
 """
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
 from lsm.core.buffer cimport Buffer, buffer_free, buffer_set, buffer_slice
@@ -27,6 +30,8 @@ from lsm.core.merge cimport (Merge, merge_close, merge_first, merge_last, merge_
 ctypedef struct Visible:
     Merge merge
     uint64_t sequence               # the moment
+    int64_t steps                   # entries that may be passed over before the caller is asked
+    bint skipping                   # to resume with
     bint valid
     bint backward
     Slice key
@@ -43,6 +48,7 @@ cdef inline void visible_init(Visible *self, uint64_t sequence) noexcept nogil:
     """Needs `merge` initialised by the caller afterwards."""
     memset(self, 0, sizeof(Visible))
     self.sequence = sequence
+    self.steps = <int64_t>0x7FFFFFFFFFFFFFFF
 
 
 cdef inline void visible_close(Visible *self) noexcept nogil:
@@ -75,6 +81,10 @@ cdef inline int _settle_forward(Visible *self, bint skipping, Fault *fault) noex
         if merge_step(&self.merge, fault) != 0:
             return -1
         top = merge_top(&self.merge)
+        self.steps -= 1
+        if self.steps <= 0:
+            self.skipping = skipping
+            return 1
     return 0
 
 
@@ -110,7 +120,17 @@ cdef inline int _settle_backward(Visible *self, Fault *fault) noexcept nogil:
             self.valid = True
             return 0
         top = merge_top(&self.merge)
+        self.steps -= 1
+        if self.steps <= 0:
+            return 1
     return 0
+
+
+cdef inline int visible_resume(Visible *self, Fault *fault) noexcept nogil:
+    """Go on with a move that answered 1."""
+    if self.backward:
+        return _settle_backward(self, fault)
+    return _settle_forward(self, self.skipping, fault)
 
 
 cdef inline int visible_seek(Visible *self, Slice key, Fault *fault) noexcept nogil:
