@@ -232,3 +232,18 @@ def test_classes_of_the_core_made_by_hand_refuse_instead_of_crashing(db):
                     method(*((b"a",) if name == "get" else ()))
                 except (lsm.Error, TypeError, AttributeError, StopIteration):
                     pass
+
+
+def test_a_snapshot_collected_after_its_database_says_nothing(path):
+    """In a cycle of both the collector may empty the database first: TypeError in the snapshot's deallocation."""
+    done = run("""
+import gc
+gc.disable()
+for turn in range(5):
+    db = lsm.open(sys.argv[1])
+    db.ring = [db, db.snapshot(), db.snapshot()]
+    db.close()
+    del db
+    gc.collect()
+""", path)
+    assert not done.stderr

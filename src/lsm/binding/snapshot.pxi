@@ -33,7 +33,7 @@ cdef class Snapshot:
         self.release()
 
     cdef void release(self) noexcept:
-        if not lsm_swap(&self.open, 0):
+        if not lsm_swap(&self.open, 0) or self.store.moments is None:      # the collector was at the store before
             return
         with cython.critical_section(self.store):
             count = self.store.moments[self.sequence] - 1

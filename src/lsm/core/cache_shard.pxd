@@ -27,6 +27,7 @@ cdef extern from "lsm_bits.h" nogil:
     void _store_recent "lsm_store_relaxed"(uint32_t *p, uint32_t value)
     uintptr_t lsm_load_acquire(uintptr_t *p)
     uintptr_t lsm_slot_lock(uintptr_t *slot)
+    void _store_used "lsm_store_relaxed"(uint64_t *p, uint64_t value)
     void lsm_slot_set(uintptr_t *slot, uintptr_t word)
 
 
@@ -79,7 +80,7 @@ cdef inline bint shard_drop(CacheShard *self, Block *block, bint in_use_too) noe
         block.newer.older = block.older
         if self.hand == block:
             self.hand = block.newer
-    self.used -= block_charge(block)
+    _store_used(&self.used, self.used - block_charge(block))
     self.count -= 1
     block_release(block)
     return True
@@ -113,6 +114,6 @@ cdef inline void shard_insert(CacheShard *self, Block **slot, Block *block) noex
         self.hand.older = block
     block_retain(block)
     block.slot = slot
-    self.used += block_charge(block)
+    _store_used(&self.used, self.used + block_charge(block))     # read without the mutex, too
     self.count += 1
     slot_set(slot, block)
