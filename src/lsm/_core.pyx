@@ -26,6 +26,7 @@ from lsm.core.coding cimport Input, Slice, input_left, input_of, slice_of
 from lsm.core.key cimport (
     KEY_BYTES_MAX, KIND_DELETE, KIND_PUT, VALUE_BYTES_MAX, compare_slices, tag_kind, tag_of, tag_sequence,
 )
+from lsm.core.keyed_hash cimport key_hash, lsm_hash_secret
 from lsm.core.log cimport (
     LOG_HEADER_BYTES, TAIL_CLEAN, TAIL_TORN, LogReader, log_header_check, log_header_encode, log_next, log_tail,
     log_watermark,

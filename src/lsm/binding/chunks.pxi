@@ -63,13 +63,18 @@ cdef class ChunkScan(Range):
         """The batch as a Chunk; a new batch begins without memory."""
         cdef Chunk chunk = Chunk.__new__(Chunk)
         cdef Rows *batch = &self.batch
-        if rows_part(batch) != 0:
-            raise MemoryError
-        if self.with_keys:
-            chunk.keys = _column_of(&batch.keys, &batch.key_ends, batch.count)
-        if self.with_values:
-            chunk.values = _column_of(&batch.values, &batch.value_ends, batch.count)
-        batch.count = batch.room = 0
+        try:
+            if rows_part(batch) != 0:
+                raise MemoryError
+            if self.with_keys:
+                chunk.keys = _column_of(&batch.keys, &batch.key_ends, batch.count)
+            if self.with_values:
+                chunk.values = _column_of(&batch.values, &batch.value_ends, batch.count)
+        except BaseException:
+            self.end()                              # these rows are lost: there must be none behind them
+            raise
+        finally:
+            batch.count = batch.room = 0
         return chunk
 
     def __arrow_c_stream__(self, requested_schema=None):

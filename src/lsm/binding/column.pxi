@@ -148,10 +148,10 @@ cdef class Chunk:
 
     def __init__(self, keys=None, values=None):
         """Of lists of bytes, for engines that scan row by row; either may be None, not both."""
-        if keys is None and values is None or None not in (keys, values) and len(keys) != len(values):
-            raise ValueError("a chunk is made of keys and as many values, or of one of these")
         self.keys = None if keys is None else _column_of_list(keys)
         self.values = None if values is None else _column_of_list(values)
+        if keys is None and values is None or None not in (keys, values) and len(self.keys) != len(self.values):
+            raise ValueError("a chunk is made of keys and as many values, or of one of these")
 
     def __len__(self):
         return len(self.values if self.keys is None else self.keys)
@@ -192,8 +192,9 @@ cdef class Chunk:
         return 0
 
 
-cdef Column _column_of_list(rows):
+cdef Column _column_of_list(given):
     cdef Buffer data
+    cdef tuple rows = tuple(given)              # holds still, and is as long as it says
     cdef int32_t *ends = <int32_t *>calloc(len(rows) + 1, sizeof(int32_t))
     cdef size_t count = 0
     cdef bytes row

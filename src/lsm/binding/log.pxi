@@ -178,7 +178,7 @@ cdef int _replay_record(LogReader *reader, RecordHeader *header, c_memtable *tab
             return fault_corrupt(fault, reader.name, start, b"a record holds something that is no entry")
         if memtable_ensure(table, 1, entry_bytes(entry.key.size, entry.value.size)) != 0:
             return fault_memory(fault)
-        memtable_add(table, entry.key, hash64(entry.key.data, entry.key.size), tag_of(sequence + i, entry.kind),
+        memtable_add(table, entry.key, key_hash(entry.key), tag_of(sequence + i, entry.kind),
                      entry.value)
     if input_left(&payload) != 0:
         return fault_corrupt(fault, reader.name, start, b"a record is longer than its entries")

@@ -2,6 +2,11 @@
 
 The store adds to the newest one; `put`, `get` and `cursor` here are for tests and tools.
 """
+cdef bytes _secret = _os.urandom(sizeof(lsm_hash_secret))
+if lsm_hash_secret[0] == 0:             # once a process: memtables live on what it was
+    memcpy(lsm_hash_secret, <const char *>_secret, sizeof(lsm_hash_secret))
+
+
 @cython.final
 cdef class Memtable:
     cdef c_memtable *table
@@ -44,12 +49,12 @@ cdef class Memtable:
         """Add one version; sequences must ascend."""
         if memtable_ensure(self.table, 1, entry_bytes(len(key), len(value))) != 0:
             raise MemoryError
-        memtable_add(self.table, slice_of(<const char *>key, len(key)), _hash64(key), tag_of(sequence, kind),
+        memtable_add(self.table, slice_of(<const char *>key, len(key)), key_hash(slice_of_bytes(key)), tag_of(sequence, kind),
                      slice_of(<const char *>value, len(value)))
 
     def get(self, bytes key not None, uint64_t sequence):
         """(sequence, kind, value) of the newest version at or below `sequence`, or None."""
-        cdef const Entry *entry = memtable_get(self.table, slice_of(<const char *>key, len(key)), _hash64(key),
+        cdef const Entry *entry = memtable_get(self.table, slice_of(<const char *>key, len(key)), key_hash(slice_of_bytes(key)),
                                                sequence)
         if entry == NULL:
             return None

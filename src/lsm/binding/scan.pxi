@@ -379,15 +379,15 @@ cdef class Scan(Range):
             return 0
         self.enter()
         self.busy = False
-        if self.at < self.batch.count:
-            return self.at
-        if not self.paused:
-            self.ahead = min(2 * self.ahead, SCAN_ROWS_MOST) if self.ahead else SCAN_ROWS_FIRST
-            self.at = self.batch.count = 0
-        self.pull(self.ahead, min(self.ahead * SCAN_ROW_BYTES, SCAN_BYTES_MOST), True)
-        if self.at == self.batch.count:
-            self.ended = True
-            self.end()
+        while self.at == self.batch.count:
+            if not self.paused:                 # else there may be rows in it already, that were given out
+                self.ahead = min(2 * self.ahead, SCAN_ROWS_MOST) if self.ahead else SCAN_ROWS_FIRST
+                self.at = self.batch.count = 0
+            self.pull(self.ahead, min(self.ahead * SCAN_ROW_BYTES, SCAN_BYTES_MOST), True)
+            if self.batch.count == 0:
+                self.ended = True
+                self.end()
+                return 0
         return self.at
 
 

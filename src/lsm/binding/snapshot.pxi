@@ -90,7 +90,7 @@ cdef class Snapshot:
                     bint reverse=False, limit=None, bint keys=True, bint values=True, chunk_bytes=1048576):
         """As `DB.scan_chunks`, at the moment of the snapshot."""
         self.enter()
-        return self.store.chunks_at(self.store.view, self.sequence, start, stop, prefix, include_start, include_stop, reverse,
+        return self.store.chunks_at(self.store.present(), self.sequence, start, stop, prefix, include_start, include_stop, reverse,
                                     limit, keys, values, chunk_bytes)
 
     def cursor(self):
@@ -106,7 +106,7 @@ cdef class Snapshot:
     def __len__(self):
         """The number of keys at the moment. It counts them."""
         self.enter()
-        return self.store.count_at(self.store.view, self.sequence)
+        return self.store.count_at(self.store.present(), self.sequence)
 
     def __bool__(self):
         for _ in self.scan(values=False, limit=1):

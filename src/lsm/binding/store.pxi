@@ -195,7 +195,7 @@ cdef class Store(Writer):
 
     def __len__(self):
         """The number of keys. It counts them, going through all of them without the GIL."""
-        cdef View view = self.view
+        cdef View view = self.present()
         return self.count_at(view, lsm_load_acquire(&self.sequence))
 
     cdef uint64_t count_at(self, View view, uint64_t sequence) except? 0:

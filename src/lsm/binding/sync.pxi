@@ -23,6 +23,7 @@ cdef class GroupSync(Gate):
     cdef uint64_t syncs
     cdef pthread_cond_t sync_done
     cdef bint syncing
+    cdef lsm_atomic_ulong leader        # the thread that leads, or 0
     cdef uint64_t waiting               # threads that wait for the round under way
     cdef uint64_t group                 # writes that the last round served
     cdef double sync_seconds            # that it took
@@ -36,18 +37,28 @@ cdef class GroupSync(Gate):
 
     cdef int sync_to(self, uint64_t sequence) except -1:
         """Answer when every write up to `sequence` is on disk."""
+        self.check_sync()
         if lsm_load_acquire(&self.synced) < self.recovered:
             self._flush_up_to(self.recovered)       # no sync of ours reaches the logs of an earlier process
         if self.follow(sequence):
             return 0
+        self.leader = PyThread_get_thread_ident()
         try:
             self.lead()
         finally:
+            self.leader = 0
             with nogil:
                 pthread_mutex_lock(&self.sync_lock)
                 self.syncing = False
                 pthread_cond_broadcast(&self.sync_done)
                 pthread_mutex_unlock(&self.sync_lock)
+        return 0
+
+    cdef int check_sync(self) except -1:
+        """Refuse who would wait for itself: called back in the middle of a sync, or a change, of its own thread."""
+        if self.leader == PyThread_get_thread_ident() or self._must_not_rotate():
+            raise BusyError("a signal handler or finalizer asked for a sync in the middle of one, or of a change of the "
+                            "tree, of its own thread: let it set a flag, and sync outside of it")
         return 0
 
     cdef bint follow(self, uint64_t sequence) noexcept:

@@ -92,7 +92,7 @@ def _time_memtable_insert(_Keys keys not None, bytes value not None, Memtable be
     for i in range(keys.count):
         if memtable_ensure(into.table, 1, entry_bytes(keys.slices[i].size, held.size)) != 0:
             raise MemoryError
-        memtable_add(into.table, keys.slices[i], hash64(keys.slices[i].data, keys.slices[i].size),
+        memtable_add(into.table, keys.slices[i], key_hash(keys.slices[i]),
                      tag_of(i + 1, KIND_PUT), held)
     memtable_order(into.table)
     return into
@@ -105,7 +105,7 @@ def _time_memtable_find(Memtable memtable not None, _Keys keys not None):
     cdef size_t i
     for i in range(keys.count):
         key = keys.slices[i]
-        found += memtable_get(memtable.table, key, hash64(key.data, key.size), sequence_max()) != NULL
+        found += memtable_get(memtable.table, key, key_hash(key), sequence_max()) != NULL
     return found
 
 

@@ -62,6 +62,8 @@ cdef class Writer(GroupSync):
         cdef uint64_t sequence = 0
         cdef size_t size = key.size + value.size
         cdef int status
+        if sync:
+            self.check_sync()                   # before anything is written
         self.begin_write(size)
         log = self.log
         if size < LONG_WRITE:
@@ -82,7 +84,7 @@ cdef class Writer(GroupSync):
                                 Fault *fault) noexcept nogil:
         cdef RecordHeader header
         cdef c_memtable *table = self.memtable.table
-        cdef uint64_t hash_ = hash64(key.data, key.size)
+        cdef uint64_t hash_ = key_hash(key)
         if memtable_ensure(table, 1, entry_bytes(key.size, value.size)) != 0:
             return fault_memory(fault)
         index_ask(&table.index, hash_)     # it will have come when the log is written
@@ -103,6 +105,8 @@ cdef class Writer(GroupSync):
         cdef int status
         if count == 0:
             return 0
+        if sync:
+            self.check_sync()                   # before anything is written
         self.begin_write(size)
         log = self.log
         if size < LONG_WRITE:
@@ -136,7 +140,7 @@ cdef class Writer(GroupSync):
         for i in range(count):
             if entry_decode(&left, &entry) != 0:
                 break                               # cannot be: the batch encoded it, and holds still
-            memtable_add(table, entry.key, hash64(entry.key.data, entry.key.size),
+            memtable_add(table, entry.key, key_hash(entry.key),
                          tag_of(header.sequence + i, entry.kind), entry.value)
             bytes_ += entry.key.size + entry.value.size
         self.publish(&header, bytes_)

@@ -15,6 +15,7 @@ from lsm.core.cache cimport cache_ask
 from lsm.core.cached_block cimport Block, block_release
 from lsm.core.coding cimport Slice, slice_of
 from lsm.core.fault cimport Fault
+from lsm.core.keyed_hash cimport key_hash
 from lsm.core.key cimport compare_slices, tag_kind
 from lsm.core.memtable cimport Memtable, memtable_ask, memtable_ask_entry, memtable_get
 from lsm.core.skiplist cimport Entry, entry_value
@@ -33,7 +34,7 @@ cdef enum:
 
 ctypedef struct Wanted:
     Slice key
-    uint64_t hash
+    uint64_t hash           # of the memtables' index, then of the tables' filters
     Lookup found
     Table *table            # where it is looked for now, or NULL
     Block *block
@@ -161,10 +162,12 @@ cdef inline int sources_find_many(const Sources *self, Wanted *wanted, size_t co
         open[i] = &wanted[i]
         wanted[i].block = wanted[i].found.block = NULL
         wanted[i].found.kind = LOOKUP_ABSENT
-        wanted[i].hash = hash64(wanted[i].key.data, wanted[i].key.size)
+        wanted[i].hash = key_hash(wanted[i].key)
     for j in range(self.memtables):
         if left > 0 and lsm_load_relaxed(&self.memtable[j].entries) > 0:
             _find_in_memtable(self.memtable[j], open, &left, sequence)
+    for i in range(left):
+        open[i].hash = hash64(open[i].key.data, open[i].key.size)
     for j in range(self.youngs):
         for i in range(left):
             open[i].table = self.young[j] if table_may_hold(self.young[j], open[i].key) else NULL

@@ -39,7 +39,7 @@ static inline void lsm_copy_over(uint8_t *to, const uint8_t *from, size_t size) 
         return;
     }
     do {
-        memcpy(to + i, from + i, 16);
+        memmove(to + i, from + i, 16);     /* what is copied beyond `size` may overlap */
         i += 16;
     } while (i < size);
 }

@@ -146,7 +146,7 @@ cdef inline void _let_wait(Memtable *self, Entry *entry) noexcept nogil:
 
 
 cdef inline void memtable_add(Memtable *self, Slice key, uint64_t hash, uint64_t tag, Slice value) noexcept nogil:
-    """`hash` is hash64 of the key."""
+    """`hash` is key_hash of the key (keyed_hash.pxd)."""
     cdef Entry *entry = entry_new(&self.entries_arena, key, tag, value)
     lsm_write_lock(&self.lock)
     entry.older = <Entry *>index_find(&self.index, hash, key)

@@ -15,10 +15,10 @@ from libc.string cimport memset
 from lsm.core.coding cimport Slice, slice_of
 from lsm.core.cursor cimport Cursor
 from lsm.core.fault cimport Fault, fault_memory
-from lsm.core.key cimport KIND_PUT, tag_kind, tag_sequence
+from lsm.core.key cimport KIND_PUT, key_prefix, tag_kind, tag_sequence
 from lsm.core.memtable cimport Memtable, memtable_order, lsm_read_lock, lsm_read_unlock
 from lsm.core.rows cimport (Rows, rows_add, rows_beyond, rows_build, rows_decide, rows_decided, rows_no_room, rows_offer)
-from lsm.core.skiplist cimport (Entry, Node, Place, entry_key, entry_value, skiplist_before, skiplist_find)
+from lsm.core.skiplist cimport (NODE_ENTRIES, Entry, Node, Place, entry_key, entry_value, skiplist_before, skiplist_find)
 
 cdef extern from "lsm_bits.h" nogil:
     void lsm_prefetch(const void *p)
@@ -246,38 +246,86 @@ cdef inline int _decide(Rows *rows, Slice key, const Entry *seen) noexcept nogil
     return rows_decide(rows, key.data, key.size)
 
 
-cdef inline int _fill_node(MemtableCursor *self, Rows *rows) noexcept nogil:
-    """Keys in turn while they lie in one node: 0, 1 or -1 as `_decide`."""
-    cdef const Node *node
-    cdef int status = 0
+cdef inline unsigned int _meet(MemtableCursor *self, const Entry **met, unsigned int *ahead, bint backward) noexcept nogil:
+    """The newest versions of the keys from the one stood on to the end of its node. They stay where they are, so what is
+    done with them needs no lock."""
+    cdef unsigned int count = 0
+    cdef unsigned int i
+    cdef const Node *near
+    lsm_read_lock(&self.memtable.lock)
     _find_again(self)
-    node = self.node
-    while self.base.valid and self.node == node:
-        if rows.backward:
-            status = rows_offer(rows, self.base.key, self.entry.tag, self.base.value)
-        else:
-            status = _decide(rows, self.base.key, _seen_by(self.entry, rows.sequence))
-        rows.steps -= 1
-        if status != 0 or rows.full:
-            return status
-        if rows.backward:
-            _previous_entry(self)
-        else:
-            _next_key(self)
-        if self.base.valid and rows_beyond(rows, self.base.prefix, self.base.key):
-            return 0
-    return 0
+    if backward:
+        while count <= self.index:
+            met[count] = self.node.entry[self.index - count]
+            count += 1
+    else:
+        while self.index + count < self.node.count:
+            met[count] = self.node.entry[self.index + count]
+            count += 1
+    near = self.node.before if backward else self.node.tower[0].next
+    if near != NULL:
+        lsm_prefetch(near.tower[0].next if not backward else near.before)
+        for i in range(<unsigned int>PREFETCH_AHEAD):           # these are only asked for
+            if i < near.count:
+                met[count + ahead[0]] = near.entry[near.count - 1 - i if backward else i]
+                ahead[0] += 1
+    lsm_read_unlock(&self.memtable.lock)
+    return count
+
+
+cdef inline void _stand_at(MemtableCursor *self, const Entry *newest, unsigned int index, bint backward) noexcept nogil:
+    self.index = index
+    self.newest = newest
+    self.base.prefix = key_prefix(entry_key(newest), newest.key_size)
+    if backward:
+        _to_oldest(self)
+    else:
+        _stand(self, newest)
+
+
+cdef inline void _leave_node(MemtableCursor *self, bint backward) noexcept nogil:
+    lsm_read_lock(&self.memtable.lock)
+    _find_again(self)
+    if backward:
+        _previous_key(self)
+    else:
+        _next_key(self)
+    lsm_read_unlock(&self.memtable.lock)
 
 
 cdef inline int _memtable_fill(Cursor *cursor, Rows *rows, Fault *fault) noexcept nogil:
     cdef MemtableCursor *self = <MemtableCursor *>cursor
-    cdef int status
-    lsm_read_lock(&self.memtable.lock)
-    status = _fill_node(self, rows)
-    lsm_read_unlock(&self.memtable.lock)
-    if status < 0:
-        self.base.valid = False
-        return fault_memory(fault)
+    cdef const Entry *met[NODE_ENTRIES + PREFETCH_AHEAD]
+    cdef unsigned int ahead = 0
+    cdef const Entry *seen
+    cdef unsigned int count = _meet(self, met, &ahead, rows.backward)
+    cdef unsigned int index = self.index
+    cdef unsigned int i
+    cdef Slice key
+    cdef int status = 0
+    for i in range(count):
+        if i + PREFETCH_AHEAD < count + ahead:
+            lsm_prefetch(met[i + PREFETCH_AHEAD])
+            lsm_prefetch(<const char *>met[i + PREFETCH_AHEAD] + 64)
+            lsm_prefetch(<const char *>met[i + PREFETCH_AHEAD] + 128)
+        key = slice_of(entry_key(met[i]), met[i].key_size)
+        if i > 0 and rows_beyond(rows, key_prefix(key.data, key.size), key):
+            _stand_at(self, met[i], index - i if rows.backward else index + i, rows.backward)
+            return 0
+        seen = _seen_by(met[i], rows.sequence)
+        if not rows.backward:
+            status = _decide(rows, key, seen)
+        elif seen != NULL:
+            status = rows_offer(rows, key, seen.tag, slice_of(entry_value(seen), seen.value_size))
+        rows.steps -= 1
+        if status < 0:
+            self.base.valid = False
+            return fault_memory(fault)
+        if status != 0 or rows.full:
+            _stand_at(self, met[i], index - i if rows.backward else index + i, rows.backward)
+            return 0
+    _stand_at(self, met[count - 1], index - (count - 1) if rows.backward else index + (count - 1), False)
+    _leave_node(self, rows.backward)
     return 0
 
 

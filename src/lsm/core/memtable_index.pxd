@@ -16,9 +16,9 @@ from libc.stdint cimport uint64_t, uintptr_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
-from lsm.core.bloom cimport hash64
 from lsm.core.coding cimport Slice
 from lsm.core.key cimport compare_keys
+from lsm.core.keyed_hash cimport lsm_keyed_hash
 from lsm.core.skiplist cimport Entry, entry_key
 
 cdef extern from "<stdlib.h>" nogil:
@@ -158,7 +158,7 @@ cdef inline void _index_copy(const MemtableIndex *self, MemtableIndex *to) noexc
             lsm_prefetch(_slot_entry(self.slots[i + INDEX_AHEAD]))
         if self.slots[i] != 0:
             entry = _slot_entry(self.slots[i])
-            index_put(to, hash64(entry_key(entry), entry.key_size), entry, NULL)
+            index_put(to, lsm_keyed_hash(entry_key(entry), entry.key_size), entry, NULL)
 
 
 cdef inline bint index_has_room(const MemtableIndex *self, uint64_t more) noexcept nogil:

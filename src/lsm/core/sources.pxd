@@ -16,6 +16,7 @@ from lsm.core.bloom cimport hash64
 from lsm.core.cached_block cimport Block, block_release
 from lsm.core.coding cimport Slice, slice_of
 from lsm.core.fault cimport Fault
+from lsm.core.keyed_hash cimport key_hash
 from lsm.core.key cimport compare_slices, tag_kind
 from lsm.core.memtable cimport Memtable, memtable_get
 from lsm.core.skiplist cimport Entry, entry_value
@@ -114,7 +115,7 @@ cdef inline int sources_find(const Sources *self, Slice key, uint64_t sequence, 
                              Fault *fault) noexcept nogil:
     """The newest entry of `key` at or below `sequence`, a deletion too. With `may_read` false no disk is touched:
     LOOKUP_WOULD_READ then asks to be called again with it."""
-    cdef uint64_t hash_ = hash64(key.data, key.size)
+    cdef uint64_t hash_ = key_hash(key)
     cdef const Entry *entry
     cdef size_t i
     out.kind = LOOKUP_ABSENT
@@ -127,6 +128,7 @@ cdef inline int sources_find(const Sources *self, Slice key, uint64_t sequence, 
             return 0
     if self.youngs == 0 and self.runs == 0:
         return 0
+    hash_ = hash64(key.data, key.size)      # of filters, on disk: another one
     return -1 if _ask_tables(self, key, hash_, sequence, may_read, out, fault) < 0 else 0
 
 

@@ -18,11 +18,9 @@ class Bell:
 
     def ring(self) -> None:
         """Wake all who wait now."""
-        for _ in range(len(self._waiting)):
-            try:
-                self._waiting.popitem()[0].release()
-            except KeyError:
-                return                          # another thread rings too
+        for rung in list(self._waiting):
+            if self._waiting.pop(rung, 0) is None:      # else another thread rings too, or it waits no more
+                rung.release()
 
     def wait(self, ready: Callable[[], bool], seconds: float) -> bool:
         """Wait for a ring, at most so long; not at all if it is `ready` already. False when nothing of that came."""
