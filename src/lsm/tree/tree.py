@@ -79,6 +79,10 @@ class Parts:
     logs: tuple[_core.LogWriter, ...]
 
 
+def _newest_first(sealed: tuple[Sealed, ...]) -> tuple[_core.Memtable, ...]:
+    return tuple(one.memtable for one in reversed(sealed))
+
+
 class Tree:
     def __init__(self, store: _core.Store, directory: _core.Directory, options: Options, cache: _core.BlockCache,
                  state: manifest.State, tables: dict[int, _core.Table]) -> None:
@@ -155,6 +159,7 @@ class Tree:
             else:
                 kept = self.logs[:-1]           # an empty log: nothing refers to it any more
             empty = {one.number for one in self.logs[len(kept):]}
+            view = self._view(self.version, self.tables, (memtable, *_newest_first(sealed)))
             numbers = tuple(number for number in self.state.logs if number not in empty)
             try:
                 self._write_manifest(replace(self.state, logs=(*numbers, log.number)))
@@ -163,7 +168,7 @@ class Tree:
                     self.remove_file(log.name)      # no manifest names it, nor ever will
                 raise
             self.sealed, self.memtable, self.logs = sealed, memtable, (*kept, log)
-            self.show()
+            self._put_on_show(view)
         for number in empty:
             self.remove_file(log_name(number))
 
@@ -202,13 +207,14 @@ class Tree:
                 state = replace(state, logs=tuple(number for number in state.logs if number != flushed.log),
                                 last_sequence=max(state.last_sequence, flushed.memtable.last_sequence))
             gone = self._obsolete(removed, {meta.number for _, meta in added})
+            tables = {number: table for number, table in {**self.tables, **(opened or {})}.items()
+                      if number not in gone}
+            view = self._view(state.version, tables, (self.memtable, *_newest_first(sealed)))
             self._write_manifest(state)
-            self.tables = {number: table for number, table in {**self.tables, **(opened or {})}.items()
-                           if number not in gone}
-            self.sealed, self.logs = sealed, logs
+            self.tables, self.sealed, self.logs = tables, sealed, logs
             for table in gone.values():
                 self._retire(table)
-            self.show()
+            self._put_on_show(view)
         if flushed is not None:
             self.remove_file(log_name(flushed.log))
 
@@ -243,16 +249,20 @@ class Tree:
 
     def show(self) -> None:
         """Let readers and writers go on with what is current now. Without a log, the next write begins with `switch`."""
-        self._put_on_show((self.memtable, *(one.memtable for one in reversed(self.sealed))), self.logs)
+        self._put_on_show(self._view(self.version, self.tables, (self.memtable, *_newest_first(self.sealed))))
 
     def show_recovered(self, memtables: tuple[_core.Memtable, ...]) -> None:
         """For a database opened to read: what recovery found, and nothing to write to."""
-        self._put_on_show(memtables, ())
+        self._put_on_show(self._view(self.version, self.tables, memtables))
 
-    def _put_on_show(self, memtables: tuple[_core.Memtable, ...], logs: tuple[_core.LogWriter, ...]) -> None:
-        levels = tuple(tuple(self.tables[meta.number] for meta in level) for level in self.version.levels)
-        self.store._install(_core.View(self.directory, memtables, levels), self.memtable, logs)
-        self._parts = Parts(self.state, self.tables, memtables, logs)
+    def _view(self, version: Version, tables: dict[int, _core.Table], memtables: tuple[_core.Memtable, ...]) -> _core.View:
+        """Made before the manifest is written: afterwards nothing may fail for want of memory any more."""
+        levels = tuple(tuple(tables[meta.number] for meta in level) for level in version.levels)
+        return _core.View(self.directory, memtables, levels)
+
+    def _put_on_show(self, view: _core.View) -> None:
+        self.store._install(view, self.memtable, self.logs)
+        self._parts = Parts(self.state, self.tables, view.memtables, self.logs)
 
     def let_go(self) -> None:
         """After closing: close the files of tables and logs."""
