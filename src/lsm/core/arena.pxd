@@ -5,7 +5,6 @@ A memtable allocates here. `arena_ensure` is the only function that can fail: it
 bytes before a write is begun, so that a write that has reached the log can no longer run out of memory on its way into
 the memtable. Allocations are aligned to eight bytes.
 
-Blocks of the largest size go back to a pool (arena_pool.h) when the arena is freed, and the next arena begins with them.
 Large blocks are aligned to huge pages and asked to be made of them, where the system has any: a memtable of tens of
 megabytes read at random otherwise misses the translation cache at every step.
 
@@ -21,12 +20,6 @@ cdef extern from "lsm_bits.h" nogil:
     void lsm_store_relaxed(uint64_t *p, uint64_t value)
     void *lsm_huge_alloc(size_t size)
 
-cdef extern from "arena_pool.h" nogil:
-    void lsm_pool_enter()
-    void lsm_pool_leave()
-    void *lsm_pool_take()
-    void lsm_pool_give(void *block)
-
 
 cdef enum:
     ARENA_BLOCK_FIRST = 4096
@@ -35,7 +28,7 @@ cdef enum:
 
 cdef struct ArenaBlock:
     ArenaBlock *before
-    uint64_t room                   # bytes that follow
+    uint64_t aligned                # keeps what follows at a multiple of sixteen
 
 
 ctypedef struct Arena:
@@ -51,7 +44,6 @@ cdef inline size_t arena_round(size_t size) noexcept nogil:
 
 
 cdef inline void arena_init(Arena *self) noexcept nogil:
-    lsm_pool_enter()
     self.block = NULL
     self.at = NULL
     self.left = 0
@@ -64,12 +56,8 @@ cdef inline void arena_free(Arena *self) noexcept nogil:
     cdef ArenaBlock *before
     while block != NULL:
         before = block.before
-        if block.room + sizeof(ArenaBlock) == ARENA_BLOCK_LAST:
-            lsm_pool_give(block)
-        else:
-            free(block)
+        free(block)
         block = before
-    lsm_pool_leave()
     self.block = NULL
     self.left = 0
 
@@ -77,20 +65,17 @@ cdef inline void arena_free(Arena *self) noexcept nogil:
 cdef inline ArenaBlock *arena_block_new(const Arena *self, size_t size, size_t *room) noexcept nogil:
     """A block with `room` bytes for allocations, at least `size`, that is not part of the arena yet; NULL when there is no
     memory."""
-    cdef ArenaBlock *block
     room[0] = self.block_bytes - sizeof(ArenaBlock)
     if room[0] < size:
         room[0] = size
-    if room[0] + sizeof(ArenaBlock) != ARENA_BLOCK_LAST:
-        return <ArenaBlock *>malloc(sizeof(ArenaBlock) + room[0])
-    block = <ArenaBlock *>lsm_pool_take()
-    return block if block != NULL else <ArenaBlock *>lsm_huge_alloc(ARENA_BLOCK_LAST)
+    if room[0] + sizeof(ArenaBlock) == ARENA_BLOCK_LAST:
+        return <ArenaBlock *>lsm_huge_alloc(ARENA_BLOCK_LAST)
+    return <ArenaBlock *>malloc(sizeof(ArenaBlock) + room[0])
 
 
 cdef inline void arena_attach(Arena *self, ArenaBlock *block, size_t room) noexcept nogil:
     """Go on in this block; what was left of the one before is given up."""
     block.before = self.block
-    block.room = room
     self.block = block
     self.at = <uint8_t *>(block + 1)
     self.left = room
