@@ -29,7 +29,7 @@ def require_matplotlib() -> ModuleType:
     try:
         import matplotlib
     except ImportError as error:
-        sys.exit(f"plots need matplotlib ({error}): pip install 'lsmkv[bench]'")
+        sys.exit(f"plots need matplotlib ({error}): pip install '.[bench]' in the checkout")
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.hashsalt": "lsm", "svg.fonttype": "none", "font.size": 9})
     import matplotlib.pyplot as pyplot

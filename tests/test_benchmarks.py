@@ -138,7 +138,7 @@ def test_the_generator_of_ycsb_is_zipfs(benchmarks):
 
 
 def test_plots_are_drawn_from_the_json(ran, benchmarks, tmp_path):
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'lsmkv[bench]'")
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install '.[bench]'")
     result, _ = ran
     for row in result["rows"]:              # as if there had been a rival
         row["ratios"]["lmdb"] = {"median": 2.0, "min": 1.5, "max": 3.0}

@@ -9,7 +9,7 @@ from stores.contract import Pair, Store
 
 class Diskcache(Store):
     name = package = "diskcache"
-    install = "pip install 'lsmkv[bench]'"
+    install = "pip install '.[bench]' in the checkout"
     lacks = frozenset({"flush", "compact", "seekrandom", "prefixscan", "ycsb-e"})
     most_writes = most_records = 20_000
 

@@ -17,7 +17,7 @@ MAP_BYTES = 1 << 38  # the most the file may grow to: address space, not memory
 
 class Lmdb(Store):
     name = package = "lmdb"
-    install = "pip install 'lsmkv[bench]'"
+    install = "pip install '.[bench]' in the checkout"
     lacks = frozenset({"flush", "compact"})
 
     def open(self) -> None:

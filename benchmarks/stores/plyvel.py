@@ -10,7 +10,7 @@ from stores.contract import Pair, Store
 
 class Plyvel(Store):
     name = package = "plyvel"
-    install = "pip install 'lsmkv[bench]' (plyvel 1.5.1, which has wheels up to Python 3.12)"
+    install = "pip install '.[bench]' in the checkout (plyvel 1.5.1, which has wheels up to Python 3.12)"
     lacks = frozenset({"flush"})
 
     def open(self) -> None:

@@ -12,7 +12,7 @@ from stores.contract import Pair, Store
 
 class Rocksdict(Store):
     name = package = "rocksdict"
-    install = "pip install 'lsmkv[bench]' (rocksdict 0.3.29)"
+    install = "pip install '.[bench]' in the checkout (rocksdict 0.3.29)"
 
     def open(self) -> None:
         budget, rocksdict = self.budget, self.module

@@ -8,6 +8,7 @@ from time import perf_counter, sleep
 from workloads.session import Measure, Session
 
 TURN = 1000  # keys between two looks at whether the readers are done
+READ_SECONDS = 0.5  # at the least beside a writer, or it has not begun when the reads are over
 WRITES_A_SECOND = 20_000  # beside readers; RocksDB's own benchmarks hold its rate down too, for the same reason
 
 
@@ -30,7 +31,7 @@ def readwhilewriting_flatout(session: Session) -> Measure:
 
 
 def _read_beside(session: Session, rate: float) -> Measure:
-    keys, over, writes = session.reads(), threading.Event(), [0]
+    keys, over, reads, writes = session.reads(), threading.Event(), [0], [0]
     targets = session.sample(len(keys))
     values = session.values(targets, session.newer)
 
@@ -47,12 +48,15 @@ def _read_beside(session: Session, rate: float) -> Measure:
             writes[0] += len(targets[part])
 
     def read() -> None:
-        store = session.store.for_thread()
-        for start in range(0, len(keys), TURN):
-            store.get_each(keys[start : start + TURN])
+        store, end = session.store.for_thread(), perf_counter() + READ_SECONDS
+        while not reads[0] or perf_counter() < end:
+            for start in range(0, len(keys), TURN):
+                store.get_each(keys[start : start + TURN])
+            reads[0] += len(keys)
         over.set()
 
     measure = session.timed(len(keys), together, [write, read])
+    measure = replace(measure, operations=reads[0])
     return replace(measure, extra={"writes": writes[0], "writes_per_second": writes[0] / measure.seconds})
 
 
