@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from records import fresh
+from records import ValuePool, fresh
+from stores import Store
 from workloads.session import Measure, Session
 
 
@@ -19,21 +20,20 @@ def fillrandom(session: Session) -> Measure:
 
 
 def _fill(session: Session, name: str, keys: list[bytes]) -> Measure:
-    values = session.values(keys)
-    store = session.open_new(name)
+    return _put_each(session, session.open_new(name), keys, session.pool)
+
+
+def _put_each(session: Session, store: Store, keys: list[bytes], pool: ValuePool) -> Measure:
+    values = session.values(keys, pool)
     measure = session.timed(len(keys), store.put_each, keys, values, payload=_payload(session, keys))
-    session.check(session.pool, keys)
+    session.check(pool, keys)
     return measure
 
 
 def overwrite(session: Session) -> Measure:
     """Every key again, in another order, with another value."""
     store = session.fill()
-    keys = session.shuffled(session.writes())
-    values = session.values(keys, session.newer)
-    measure = session.timed(len(keys), store.put_each, keys, values, payload=_payload(session, keys))
-    session.check(session.newer, keys)
-    return measure
+    return _put_each(session, store, session.shuffled(session.writes()), session.newer)
 
 
 def deleterandom(session: Session) -> Measure:

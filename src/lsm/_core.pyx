@@ -53,7 +53,7 @@ from lsm.core.rows cimport (
 )
 from lsm.core.run_cursor cimport RunCursor, run_cursor_open
 from lsm.core.skiplist cimport Entry, entry_bytes, entry_value, skiplist_check
-from lsm.core.find_many cimport MANY_MAX, Wanted, sources_find_many, wanted_release
+from lsm.core.find_many cimport MANY_MAX, Wanted, sources_find_many, wanted_begin, wanted_release
 from lsm.core.sources cimport (
     LOOKUP_WOULD_READ, Lookup, Run, Sources, lookup_release, run_init, sources_find, sources_free, sources_init,
 )

@@ -68,10 +68,9 @@ cdef class Store(Writer):
         cdef Py_ssize_t i
         try:
             for i in range(count):
-                wanted[i].block = wanted[i].found.block = NULL
                 borrow(keys[start + i], &borrowed[i], "keys")
+                wanted_begin(&wanted[i], borrowed[i].slice)
                 ready = i + 1
-                wanted[i].key = borrowed[i].slice
             view.lookup_many(wanted, count, sequence)
             for i in range(count):
                 if wanted[i].found.kind == KIND_PUT:

@@ -16,10 +16,10 @@ from lsm.core.cached_block cimport Block, block_release
 from lsm.core.coding cimport Slice, slice_of
 from lsm.core.fault cimport Fault
 from lsm.core.keyed_hash cimport key_hash
-from lsm.core.key cimport compare_slices, tag_kind
+from lsm.core.key cimport tag_kind
 from lsm.core.memtable cimport Memtable, memtable_ask, memtable_ask_entry, memtable_get
 from lsm.core.skiplist cimport Entry, entry_value
-from lsm.core.sources cimport (LOOKUP_ABSENT, LOOKUP_WOULD_READ, Lookup, Run, Sources, lookup_release, run_find, table_may_hold)
+from lsm.core.sources cimport (LOOKUP_ABSENT, LOOKUP_WOULD_READ, Lookup, Sources, lookup_release, run_table, table_may_hold)
 from lsm.core.table cimport (TABLE_FOUND, Table, TableAnswer, table_block, table_block_get, table_counts_absent,
                              table_counts_found, table_passes)
 from lsm.core.table_index cimport table_index_find
@@ -39,6 +39,13 @@ ctypedef struct Wanted:
     Table *table            # where it is looked for now, or NULL
     Block *block
     size_t index
+
+
+cdef inline void wanted_begin(Wanted *self, Slice key) noexcept nogil:
+    self.key = key
+    self.hash = key_hash(key)
+    self.found.kind = LOOKUP_ABSENT
+    self.found.block = self.block = NULL
 
 
 cdef inline void wanted_release(Wanted *self) noexcept nogil:
@@ -147,22 +154,14 @@ cdef inline int _find_in_tables(Wanted **open, size_t *count, uint64_t sequence,
     return 0
 
 
-cdef inline Table *_table_of_run(const Run *run, Slice key) noexcept nogil:
-    cdef size_t at = run_find(run, key)
-    return run.table[at] if at < run.count and compare_slices(key, run.table[at].properties.smallest) >= 0 else NULL
-
-
 cdef inline int sources_find_many(const Sources *self, Wanted *wanted, size_t count, uint64_t sequence,
                                   Fault *fault) noexcept nogil:
-    """Settle `count` <= MANY_MAX keys, whose `key` is set. -1 on a fault; `wanted_release` all either way."""
+    """Settle `count` <= MANY_MAX keys, which were begun. -1 on a fault; `wanted_release` all either way."""
     cdef Wanted *open[MANY_MAX]
     cdef size_t left = count
     cdef size_t i, j
     for i in range(count):
         open[i] = &wanted[i]
-        wanted[i].block = wanted[i].found.block = NULL
-        wanted[i].found.kind = LOOKUP_ABSENT
-        wanted[i].hash = key_hash(wanted[i].key)
     for j in range(self.memtables):
         if left > 0 and lsm_load_relaxed(&self.memtable[j].entries) > 0:
             _find_in_memtable(self.memtable[j], open, &left, sequence)
@@ -175,7 +174,7 @@ cdef inline int sources_find_many(const Sources *self, Wanted *wanted, size_t co
             return -1
     for j in range(self.runs):
         for i in range(left):
-            open[i].table = _table_of_run(&self.run[j], open[i].key)
+            open[i].table = run_table(&self.run[j], open[i].key)
         if _find_in_tables(open, &left, sequence, fault) != 0:
             return -1
     return 0

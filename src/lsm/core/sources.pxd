@@ -68,6 +68,12 @@ cdef inline size_t run_find(const Run *self, Slice key) noexcept nogil:
     return low
 
 
+cdef inline Table *run_table(const Run *self, Slice key) noexcept nogil:
+    """The one table of the run that may hold `key`, or NULL."""
+    cdef size_t at = run_find(self, key)
+    return self.table[at] if at < self.count and compare_slices(key, self.table[at].properties.smallest) >= 0 else NULL
+
+
 cdef inline bint table_may_hold(const Table *table, Slice key) noexcept nogil:
     return (compare_slices(key, table.properties.smallest) >= 0
             and compare_slices(key, table.properties.largest) <= 0)
@@ -94,7 +100,6 @@ cdef inline int _ask_tables(const Sources *self, Slice key, uint64_t hash_, uint
                             Lookup *out, Fault *fault) noexcept nogil:
     cdef Table *table
     cdef size_t i
-    cdef size_t at
     cdef int settled
     for i in range(self.youngs):
         table = self.young[i]
@@ -103,9 +108,9 @@ cdef inline int _ask_tables(const Sources *self, Slice key, uint64_t hash_, uint
             if settled != 0:
                 return settled
     for i in range(self.runs):
-        at = run_find(&self.run[i], key)
-        if at < self.run[i].count and compare_slices(key, self.run[i].table[at].properties.smallest) >= 0:
-            settled = _ask_table(self.run[i].table[at], key, hash_, sequence, may_read, out, fault)
+        table = run_table(&self.run[i], key)
+        if table != NULL:
+            settled = _ask_table(table, key, hash_, sequence, may_read, out, fault)
             if settled != 0:
                 return settled
     return 0
