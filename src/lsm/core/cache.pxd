@@ -111,32 +111,35 @@ cdef inline void cache_ask_rows(Block **slot) noexcept nogil:
             lsm_prefetch(<const char *>word + 64 * i)
 
 
-cdef inline Block *cache_get(Cache *self, Block **slot, bint count_miss) noexcept nogil:
-    """The block of a slot, with a reference for the caller, or NULL. Who will ask again before reading counts no miss."""
-    cdef CacheShard *shard = _shard_of(self, slot)
+cdef inline Block *_take_shown(CacheShard *shard, Block **slot) noexcept nogil:
+    """The block of a slot, with a reference for the caller, or NULL."""
     cdef Block *block = slot_lock(slot)
     if block == NULL:
-        if count_miss:
-            _store_count(&shard.misses, _load_count(&shard.misses) + 1)
         return NULL
     _ask_for_head(block)                        # before the reference, which waits for the first line
     block_retain(block)
     slot_set(slot, block)
-    _store_recent(&block.recent, 1)
     _store_count(&shard.hits, _load_count(&shard.hits) + 1)
+    return block
+
+
+cdef inline Block *cache_get(Cache *self, Block **slot, bint count_miss) noexcept nogil:
+    """The block of a slot, with a reference for the caller, or NULL. Who will ask again before reading counts no miss."""
+    cdef CacheShard *shard = _shard_of(self, slot)
+    cdef Block *block = _take_shown(shard, slot)
+    if block != NULL:
+        _store_recent(&block.recent, 1)
+    elif count_miss:
+        _store_count(&shard.misses, _load_count(&shard.misses) + 1)
     return block
 
 
 cdef inline Block *cache_peek(Cache *self, Block **slot) noexcept nogil:
     """As `cache_get`, for who goes through everything once: that spares the block nothing when room is made."""
     cdef CacheShard *shard = _shard_of(self, slot)
-    cdef Block *block = NULL if slot_empty(slot) else slot_lock(slot)
+    cdef Block *block = _take_shown(shard, slot)
     if block == NULL:
         _store_count(&shard.misses, _load_count(&shard.misses) + 1)
-        return NULL
-    block_retain(block)
-    slot_set(slot, block)
-    _store_count(&shard.hits, _load_count(&shard.hits) + 1)
     return block
 
 
