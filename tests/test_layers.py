@@ -16,8 +16,11 @@ PACKAGE = ROOT / "src" / "lsm"
 
 LAYERS = [
     ["lsm.errors"],
-    ["lsm._core", "lsm._pycore"],
-    ["lsm.options", "lsm.stats", "lsm.engine"],
+    ["lsm.contract.*"],                         # arguments, span, batch, rows: plain forms that a core may build on
+    ["lsm._core", "lsm._pycore", "lsm._pycore.*"],
+    ["lsm._chosen"],
+    ["lsm.options", "lsm.stats", "lsm.place", "lsm.contract", "lsm.contract.reading", "lsm.contract.moment",
+     "lsm.contract.engine", "lsm.contract.simple"],
     ["lsm.tree", "lsm.tree.*"],
     ["lsm.engines", "lsm.engines.*"],
     ["lsm.registry"],
@@ -32,7 +35,7 @@ def module_name(path):
 
 
 SOURCES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-MODULES = set(SOURCES) | {"lsm._core"}
+MODULES = set(SOURCES) | {"lsm._core", "lsm._pycore"}
 
 
 def layer(module):
