@@ -14,7 +14,7 @@ To read it from top to bottom (docs/engine-pylsm.md leads through it):
     retain table_merge                      flush and compaction
     faults file directory fork              the operating system
     gate group_sync writer store            the database's half
-    batch reader scan cursor snapshot column
+    batch scan cursor snapshot column
 """
 from lsm._pycore.batch import WriteBatch
 from lsm._pycore.cache import BlockCache
@@ -27,7 +27,6 @@ from lsm._pycore.fork import forked
 from lsm._pycore.gate import GATE_CLOSED_FLAG, GATE_FORKED_FLAG, GATE_SHUT_FLAG, GATE_SLOW_FLAG
 from lsm._pycore.log import LOG_HEADER, LogWriter, check_log, log_highest_watermark, replay_log
 from lsm._pycore.memtable import Memtable
-from lsm._pycore.reader import Reader
 from lsm._pycore.scan import Scan
 from lsm._pycore.snapshot import Snapshot
 from lsm._pycore.store import Store
@@ -38,7 +37,7 @@ from lsm._pycore.view import View
 
 __all__ = [
     "GATE_CLOSED_FLAG", "GATE_FORKED_FLAG", "GATE_SHUT_FLAG", "GATE_SLOW_FLAG", "LOG_HEADER", "BlockCache", "Chunk",
-    "ChunkIterator", "ChunkScan", "Column", "Cursor", "Directory", "LogWriter", "Memtable", "Reader", "Scan", "Snapshot",
+    "ChunkIterator", "ChunkScan", "Column", "Cursor", "Directory", "LogWriter", "Memtable", "Scan", "Snapshot",
     "Store", "Table", "TableMerge", "TableWriter", "View", "WriteBatch", "check_log", "compressions", "crc32c",
     "crc32c_mask", "crc32c_unmask", "forked", "log_highest_watermark", "replay_log",
 ]

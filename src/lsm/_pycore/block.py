@@ -19,7 +19,8 @@ from bisect import bisect_left
 from collections.abc import Iterator
 
 from lsm._pycore.coding import MORE, Malformed, read_varint, shared_bytes, varint
-from lsm._pycore.key import KEY_BYTES_MAX, KIND_MASK, PUT, Entry
+from lsm._pycore.key import KIND_MASK, PUT, Entry
+from lsm.contract.arguments import KEY_BYTES_MAX
 
 RESTART_INTERVAL_MAX = 1024             # a reader refuses longer runs: it may have to decode one whole
 U32 = struct.Struct("<I")

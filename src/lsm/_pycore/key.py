@@ -1,4 +1,4 @@
-"""Keys, tags and the order of the engine; what may be a key or a value.
+"""Keys, tags and the order of the engine.
 
 Every write has a sequence number, from 1. Together with what it was, put or delete, that makes its tag:
 
@@ -16,16 +16,12 @@ The numbers of the kinds live on disk (docs/format-log.md, docs/format-table.md)
 """
 from __future__ import annotations
 
-from typing import Any
-
 Entry = tuple[bytes, int, bytes]        # (key, -tag, value)
 
 DELETE, PUT = 0, 1
 KIND_BITS = 8
 KIND_MASK = 0xFF
 SEQUENCE_MAX = (1 << 56) - 1
-KEY_BYTES_MAX = 65_535
-VALUE_BYTES_MAX = 128 << 20
 
 
 def tag_of(sequence: int, kind: int) -> int:
@@ -44,29 +40,3 @@ def sequence_of(sequence: int | None) -> int:
     if not 0 <= sequence <= SEQUENCE_MAX:
         raise ValueError(f"a sequence number is 0 to 2**56-1, not {sequence}")
     return sequence
-
-
-def as_bytes(given: Any, what: str = "keys") -> bytes:
-    """`bytes` as they are; anything else with the buffer protocol copied, for it may change later."""
-    if type(given) is bytes:
-        return given
-    if isinstance(given, str):
-        raise TypeError(f"{what} are bytes, not str: encode it, for example {given[:20]!r}.encode()")
-    try:
-        return bytes(memoryview(given))
-    except TypeError:
-        raise TypeError(f"{what} are bytes or have the buffer protocol, not {type(given).__name__}") from None
-
-
-def checked_key(given: Any) -> bytes:
-    key = given if type(given) is bytes else as_bytes(given, "keys")
-    if len(key) > KEY_BYTES_MAX:
-        raise ValueError(f"a key of {len(key):,} bytes is over the limit of {KEY_BYTES_MAX:,} bytes")
-    return key
-
-
-def checked_value(given: Any) -> bytes:
-    value = given if type(given) is bytes else as_bytes(given, "values")
-    if len(value) > VALUE_BYTES_MAX:
-        raise ValueError(f"a value of {len(value):,} bytes is over the limit of {VALUE_BYTES_MAX:,} bytes")
-    return value

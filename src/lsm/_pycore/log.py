@@ -19,7 +19,6 @@ from typing import Any
 
 from lsm._pycore.coding import Malformed
 from lsm._pycore.crc32c import masked_crc
-from lsm._pycore.key import tag_of
 from lsm._pycore.memtable import Memtable
 from lsm._pycore.record import ALIGNMENT, HEADER_BYTES, Record, decode_entries, open_record
 from lsm.errors import CorruptionError, VersionError
@@ -106,10 +105,10 @@ class _Reader:
     def next(self) -> Record | None:
         """The next record of the run; None where the run ends."""
         record = open_record(self.data, self.at, self.number)
-        if record is None or record.sequence != self.sequence + 1 or record.count == 0:
+        if record is None or record.sequence != self.sequence + 1 or record.entries == 0:
             return None
         self.at = record.end
-        self.sequence += record.count
+        self.sequence += record.entries
         self.synced = max(self.synced, record.synced)
         return record
 
@@ -167,8 +166,8 @@ def replay_log(data: bytes, name: str, number: int, database: bytes, sequence: i
     record = reader.next()
     while record is not None:
         try:
-            for offset, (kind, key, value) in enumerate(decode_entries(data, record)):
-                into.add(key, tag_of(record.sequence + offset, kind), value)
+            for sequence, (key, value) in enumerate(decode_entries(data, record), record.sequence):
+                into.apply(sequence, key, value)
         except Malformed as error:
             raise reader.damaged(record.at, str(error)) from None
         record = reader.next()

@@ -19,7 +19,7 @@ from itertools import islice
 
 from sortedcontainers import SortedList
 
-from lsm._pycore.key import DELETE, KIND_BITS, KIND_MASK, Entry, seek_tag, tag_of
+from lsm._pycore.key import DELETE, KIND_BITS, KIND_MASK, PUT, Entry, seek_tag, tag_of
 
 ENTRY_BYTES = 350           # what an entry takes beside its key and value: five Python objects, places in dict and lists
 WALK_KEYS = 256             # keys taken out under the lock at once
@@ -36,6 +36,13 @@ class Memtable:
         self._sorted = SortedList()
         self._unsorted: list[bytes] = []
         self._lock = threading.Lock()
+
+    def apply(self, sequence: int, key: bytes, value: bytes | None) -> None:
+        """Add what a batch asks for: a put, or without a value a delete."""
+        if value is None:
+            self.add(key, tag_of(sequence, DELETE), b"")
+        else:
+            self.add(key, tag_of(sequence, PUT), value)
 
     def add(self, key: bytes, tag: int, value: bytes) -> None:
         """Add one version. The same again changes nothing: a writer that a signal interrupted adds once more."""

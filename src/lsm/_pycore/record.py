@@ -17,15 +17,15 @@ from typing import NamedTuple
 
 from lsm._pycore.coding import Malformed, read_bytes, read_varint, varint
 from lsm._pycore.crc32c import masked_crc
-from lsm._pycore.key import DELETE, KEY_BYTES_MAX, PUT, VALUE_BYTES_MAX
-
-Write = tuple[int, bytes, bytes]        # (kind, key, value); of a delete the value is empty
+from lsm._pycore.key import DELETE, PUT
+from lsm.contract.arguments import KEY_BYTES_MAX, VALUE_BYTES_MAX
+from lsm.contract.batch import Operation
 
 HEADER = struct.Struct("<IIIIQQQ")
 FIELDS = struct.Struct("<IIIQQQ")       # the header without its checksum
 HEADER_BYTES = 40
 ALIGNMENT = 8
-BATCH_BYTES_MAX = 1 << 30               # of a payload
+PAYLOAD_BYTES_MAX = 1 << 30
 LOW_32_BITS = 0xFFFFFFFF
 
 
@@ -35,24 +35,24 @@ class Record(NamedTuple):
     at: int
     end: int                            # of the record with its padding
     payload_size: int
-    count: int
+    entries: int
     sequence: int                       # of the first entry; each further one has the next
     synced: int
 
 
-def encode_entry(write: Write) -> bytes:
+def encode_entry(operation: Operation) -> bytes:
     """
-    >>> encode_entry((PUT, b"kenya", b"Nairobi")), encode_entry((DELETE, b"kenya", b""))
+    >>> encode_entry((b"kenya", b"Nairobi")), encode_entry((b"kenya", None))
     (b'\\x01\\x05\\x07kenyaNairobi', b'\\x00\\x05kenya')
     """
-    kind, key, value = write
-    if kind == PUT:
-        return b"\1%b%b%b%b" % (varint(len(key)), varint(len(value)), key, value)
-    return b"\0%b%b" % (varint(len(key)), key)
+    key, value = operation
+    if value is None:
+        return b"%c%b%b" % (DELETE, varint(len(key)), key)
+    return b"%c%b%b%b%b" % (PUT, varint(len(key)), varint(len(value)), key, value)
 
 
-def encode_payload(writes: Iterable[Write]) -> bytes:
-    return b"".join(map(encode_entry, writes))
+def encode_payload(operations: Iterable[Operation]) -> bytes:
+    return b"".join(map(encode_entry, operations))
 
 
 def encode_record(payload: bytes, count: int, log_number: int, sequence: int, synced: int, time: int) -> bytes:
@@ -68,7 +68,7 @@ def open_record(log: bytes, at: int, log_number: int) -> Record | None:
     if left < HEADER_BYTES:
         return None
     crc, size, number, count, sequence, synced, _ = HEADER.unpack_from(log, at)
-    if size > min(BATCH_BYTES_MAX, left - HEADER_BYTES) or number != log_number & LOW_32_BITS:
+    if size > min(PAYLOAD_BYTES_MAX, left - HEADER_BYTES) or number != log_number & LOW_32_BITS:
         return None
     end = at + HEADER_BYTES + size
     end += -(end - at) % ALIGNMENT
@@ -77,26 +77,26 @@ def open_record(log: bytes, at: int, log_number: int) -> Record | None:
     return Record(at, end, size, count, sequence, synced)
 
 
-def decode_entries(log: bytes, record: Record) -> Iterator[Write]:
-    """The writes of a record, in order. Malformed where something else stands, or more than there should be."""
+def decode_entries(log: bytes, record: Record) -> Iterator[Operation]:
+    """The entries of a record, in order. Malformed where something else stands, or more than there should be."""
     at = record.at + HEADER_BYTES
     end = at + record.payload_size
-    for _ in range(record.count):
-        write, at = _decode_entry(log, at, end)
-        yield write
+    for _ in range(record.entries):
+        operation, at = _decode_entry(log, at, end)
+        yield operation
     if at != end:
         raise Malformed("a record is longer than its entries")
 
 
-def _decode_entry(data: bytes, at: int, end: int) -> tuple[Write, int]:
+def _decode_entry(data: bytes, at: int, end: int) -> tuple[Operation, int]:
     if at >= end or data[at] not in (DELETE, PUT):
         raise Malformed("a record holds something that is no entry")
-    kind, value_size = data[at], 0
+    is_put, value_size = data[at] == PUT, 0
     key_size, at = read_varint(data, at + 1, end)
-    if kind == PUT:
+    if is_put:
         value_size, at = read_varint(data, at, end)
     if key_size > KEY_BYTES_MAX or value_size > VALUE_BYTES_MAX:
         raise Malformed("a record holds something that is no entry")
     key, at = read_bytes(data, at, key_size, end)
     value, at = read_bytes(data, at, value_size, end)
-    return (kind, key, value), at
+    return (key, value if is_put else None), at

@@ -1,86 +1,84 @@
-"""Scan: the rows of a range, as an iterator (a Reader). Bounds of all kinds are turned into one half-open range first."""
+"""Scan: the rows of a range, as an iterator; and what it shares with a cursor: the moment they stand on.
+
+Iterating one thread at a time, taking parts of rows, counting up to a limit: the plain form of the contract does that
+(lsm/contract/rows.py) over any frozen view. Here that is a View of the tree and a sequence number. It holds the view, so
+that nothing it stands on can go away under it, whatever is flushed, compacted or closed meanwhile; the store keeps a
+list of the open ones, to end them when it is closed.
+"""
 from __future__ import annotations
 
-import operator
+import weakref
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
-from lsm._pycore.key import as_bytes
-from lsm._pycore.reader import Reader
 from lsm._pycore.view import View
-from lsm._pycore.visible import after, prefix_end, rows
-
-Bounds = tuple[bytes | None, bytes | None]      # [lower, upper), None where there is none
-
-
-def bounds_of(start: Any, stop: Any, prefix: Any, include_start: bool, include_stop: bool) -> Bounds:
-    """
-    >>> bounds_of(b"b", b"d", None, True, False), bounds_of(None, b"d", b"c", True, True)
-    ((b'b', b'd'), (b'c', b'd'))
-    """
-    lower: bytes | None = None
-    upper: bytes | None = None
-    if prefix is not None:
-        lower = as_bytes(prefix, "prefixes")
-        upper = prefix_end(lower)
-    if start is not None:
-        key = as_bytes(start)
-        bound = key if include_start else after(key)
-        lower = bound if lower is None else max(lower, bound)
-    if stop is not None:
-        key = as_bytes(stop)
-        bound = after(key) if include_stop else key
-        upper = bound if upper is None else min(upper, bound)
-    return lower, upper
+from lsm._pycore.visible import Row, rows
+from lsm.contract.rows import Guarded, Rows
+from lsm.contract.span import Span
 
 
-def limit_of(limit: Any) -> int | None:
-    if limit is None:
-        return None
-    rows_most = operator.index(limit)           # TypeError for what is no whole number
-    if rows_most < 0:
-        raise ValueError(f"limit counts rows and cannot be {rows_most}")
-    return min(rows_most, (1 << 63) - 1)
+class Stand:
+    """A view at a moment, held for a scan or a cursor."""
+
+    def __init__(self, store: Any, view: View | None, sequence: int) -> None:
+        if view is None:
+            store._refuse()                         # closed since the gate was looked at
+        self._view = view
+        self._sequence = sequence
+
+    def rows(self, span: Span) -> Iterator[Row]:
+        assert self._view is not None
+        return Steadfast(rows(self._view, self._sequence, span.lower, span.upper, span.reverse))
+
+    def close(self) -> None:
+        self._view = None
 
 
-class Scan(Reader):
-    """The rows of a range, as an iterator: see `DB.scan`. `close()`, or a `with` block, lets go of it early."""
+class Steadfast:
+    """An iterator that goes on raising what it raised first. A generator would just end: rows behind damage would be
+    missing in silence."""
 
-    def __init__(self, store: Any, view: View | None, sequence: int, bounds: Bounds, reverse: bool, limit: int | None,
-                 keys: bool, values: bool) -> None:
-        super().__init__(store, view, sequence)
-        assert view is not None
-        self._rows: Iterator[Any] = islice(rows(view, sequence, *bounds, reverse), limit)
-        if not values:
-            self._rows = map(operator.itemgetter(0), self._rows)
-        elif not keys:
-            self._rows = map(operator.itemgetter(1), self._rows)
-        self._ended = False
+    def __init__(self, inner: Iterator[Row]) -> None:
+        self._inner = inner
         self._error: Exception | None = None
 
-    def __iter__(self) -> Scan:
+    def __iter__(self) -> Steadfast:
         return self
 
-    def __next__(self) -> Any:
-        if self._ended:
-            self._store._check_readable()
-            raise StopIteration
-        self._enter()
+    def __next__(self) -> Row:
+        if self._error is not None:
+            raise self._error
         try:
-            if self._error is not None:
-                raise self._error               # what is behind the damage is not shown, and it does not end in silence
-            return next(self._rows)
+            return next(self._inner)
         except StopIteration:
-            self._ended = True
-            self._let_go()
             raise
         except Exception as error:
             self._error = error
             raise
-        finally:
-            self._busy.release()
 
-    def _let_go(self) -> None:
-        super()._let_go()
-        self._rows = iter(())
+
+def enlist(store: Any, reader: Guarded) -> None:
+    """Once it is made: from now on closing the store ends it."""
+    number = id(reader)
+    readers = store._readers
+    readers[number] = weakref.ref(reader, lambda _: readers.pop(number, None))
+    store._check_readable()                         # closed meanwhile
+
+
+def end_readers(readers: dict[int, Any]) -> None:
+    """Free what scans and cursors hold, but for one that is being used just now."""
+    for reference in list(readers.values()):
+        reader = reference()
+        if reader is not None and reader._using.acquire(blocking=False):
+            try:
+                reader._let_go()
+            finally:
+                reader._using.release()
+
+
+class Scan(Rows):
+    """The rows of a range, as an iterator: see `DB.scan`. `close()`, or a `with` block, lets go of it early."""
+
+    def __init__(self, store: Any, view: View | None, sequence: int, span: Span) -> None:
+        super().__init__(Stand(store, view, sequence), span, store._check_readable)
+        enlist(store, self)

@@ -13,6 +13,7 @@ from typing import Any
 from lsm._pycore.column import ChunkScan
 from lsm._pycore.cursor import Cursor
 from lsm._pycore.scan import Scan
+from lsm.contract.span import Span
 from lsm.errors import ClosedError
 
 MISSING = object()
@@ -69,18 +70,15 @@ class Snapshot:
         self._check()
         return self._store._find_many(keys, self._store._view, self.sequence, default)      # type: ignore[no-any-return]
 
-    def scan(self, start: Any = None, stop: Any = None, *, prefix: Any = None, include_start: bool = True,
-             include_stop: bool = False, reverse: bool = False, limit: int | None = None, keys: bool = True,
-             values: bool = True) -> Scan:
+    def scan(self, start: Any = None, stop: Any = None, **how: Any) -> Scan:
         """As `DB.scan`, at the moment of the snapshot."""
         self._check()
-        return self._store._scan_at(self._store._view, self.sequence, start, stop, prefix, include_start,     # type: ignore[no-any-return]
-                                    include_stop, reverse, limit, keys, values)
+        return self._store._scan_at(self._store._view, self.sequence, Span.of(start, stop, **how))  # type: ignore[no-any-return]
 
-    def scan_chunks(self, *bounds: Any, keys: bool = True, values: bool = True, chunk_bytes: int = 1 << 20,
-                    **how: Any) -> ChunkScan:
+    def scan_chunks(self, start: Any = None, stop: Any = None, *, keys: bool = True, values: bool = True,
+                    chunk_bytes: int = 1 << 20, **how: Any) -> ChunkScan:
         """As `DB.scan_chunks`, at the moment of the snapshot."""
-        return ChunkScan(self.scan(*bounds, keys=keys, values=values, **how), keys=keys, values=values,
+        return ChunkScan(self.scan(start, stop, keys=keys, values=values, **how), keys=keys, values=values,
                          chunk_bytes=chunk_bytes)
 
     def cursor(self) -> Cursor:
@@ -90,6 +88,9 @@ class Snapshot:
 
     def __iter__(self) -> Scan:
         return self.scan(values=False)
+
+    def __reversed__(self) -> Scan:
+        return self.scan(values=False, reverse=True)
 
     def __len__(self) -> int:
         """The number of keys at the moment. It counts them."""

@@ -12,13 +12,15 @@ from typing import Any
 
 from lsm._pycore.column import ChunkScan
 from lsm._pycore.cursor import Cursor
-from lsm._pycore.key import KIND_MASK, PUT, as_bytes, seek_tag
+from lsm._pycore.key import KIND_MASK, PUT, seek_tag
 from lsm._pycore.log import LogWriter
 from lsm._pycore.memtable import Memtable
-from lsm._pycore.scan import Scan, bounds_of, limit_of
+from lsm._pycore.scan import Scan, end_readers
 from lsm._pycore.snapshot import MISSING, Snapshot
 from lsm._pycore.view import View
 from lsm._pycore.writer import Writer
+from lsm.contract.arguments import as_bytes
+from lsm.contract.span import Span
 
 
 class Store(Writer):
@@ -36,7 +38,7 @@ class Store(Writer):
         if self._bars:
             self._check_readable()
         if type(key) is not bytes:
-            key = as_bytes(key)
+            key = as_bytes(key, "keys")
         self._gets += 1
         found = view.find(key, seek_tag(sequence))      # type: ignore[union-attr]
         return found[1] if found is not None and found[0] & KIND_MASK == PUT else default
@@ -71,13 +73,9 @@ class Store(Writer):
 
     # ------------------------------------------------------------ many rows
 
-    def _scan_at(self, view: View | None, sequence: int, start: Any, stop: Any, prefix: Any, include_start: bool,
-                 include_stop: bool, reverse: bool, limit: Any, keys: bool, values: bool) -> Scan:
+    def _scan_at(self, view: View | None, sequence: int, span: Span) -> Scan:
         self._check_readable()
-        if not keys and not values:
-            raise ValueError("keys=False and values=False leave nothing to iterate over")
-        bounds = bounds_of(start, stop, prefix, include_start, include_stop)
-        return Scan(self, view, sequence, bounds, reverse, limit_of(limit), keys, values)
+        return Scan(self, view, sequence, span)
 
     def scan(self, start: Any = None, stop: Any = None, *, prefix: Any = None, include_start: bool = True,
              include_stop: bool = False, reverse: bool = False, limit: int | None = None, keys: bool = True,
@@ -90,8 +88,9 @@ class Store(Writer):
         threads ask for a row at once, ValueError, TypeError.
         """
         view = self._view
-        return self._scan_at(view, self._sequence, start, stop, prefix, include_start, include_stop, reverse, limit,
-                             keys, values)
+        return self._scan_at(view, self._sequence, Span.of(
+            start, stop, prefix=prefix, include_start=include_start, include_stop=include_stop, reverse=reverse,
+            limit=limit, keys=keys, values=values))
 
     def scan_chunks(self, start: Any = None, stop: Any = None, *, prefix: Any = None, include_start: bool = True,
                     include_stop: bool = False, reverse: bool = False, limit: int | None = None, keys: bool = True,
@@ -175,10 +174,7 @@ class Store(Writer):
     def _end_readers(self) -> None:
         """After closing: free what scans and cursors hold, but for one that is being used just now. The next call of any
         of them raises ClosedError."""
-        for reference in list(self._readers.values()):
-            reader = reference()
-            if reader is not None:
-                reader._end()
+        end_readers(self._readers)
 
     @property
     def _counters(self) -> dict[str, Any]:

@@ -21,11 +21,12 @@ from lsm._pycore.block import Block, decode_block
 from lsm._pycore.cache import BlockCache
 from lsm._pycore.coding import Malformed, read_bytes, read_varint
 from lsm._pycore.fork import generation
-from lsm._pycore.key import KEY_BYTES_MAX, KIND_BITS, KIND_MASK, Entry, seek_tag, sequence_of
+from lsm._pycore.key import KIND_BITS, KIND_MASK, Entry, seek_tag, sequence_of
 from lsm._pycore.table_format import (
     DATABASE_ID_BYTES, FOOTER_BYTES, STORED_MAX, TRAILER_BYTES, Footer, Handle, Properties, unseal,
 )
 from lsm._pycore.table_verify import check_table
+from lsm.contract.arguments import KEY_BYTES_MAX
 from lsm.errors import CorruptionError, UnsupportedError, VersionError
 
 INDEX_ENTRY_BYTES = 128         # of memory, beside the separator

@@ -12,13 +12,14 @@ functions; what is wrong is a Malformed, a VersionError or an UnsupportedError.
 from __future__ import annotations
 
 import struct
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from typing import NamedTuple
 
 from lsm._pycore import compression as codecs
 from lsm._pycore.coding import Malformed, read_bytes
 from lsm._pycore.crc32c import masked_crc
-from lsm._pycore.key import KEY_BYTES_MAX, SEQUENCE_MAX
+from lsm._pycore.key import SEQUENCE_MAX
+from lsm.contract.arguments import KEY_BYTES_MAX
 from lsm.errors import UnsupportedError, VersionError
 
 TRAILER_BYTES = 5
@@ -119,7 +120,8 @@ class Properties:
             at = -1
         if at != len(contents):
             raise Malformed("table properties: wrong size")
-        found = cls(*numbers, database_id, smallest, largest)
+        names = [field.name for field in fields(cls)]
+        found = cls(**dict(zip(names, (*numbers, database_id, smallest, largest))))
         found.check(data_bytes)
         return found
 
@@ -141,7 +143,8 @@ def _read_key(contents: bytes, at: int) -> tuple[bytes, int]:
     return read_bytes(contents, at, int.from_bytes(size, "little"), len(contents))
 
 
-class Footer(NamedTuple):
+@dataclass(frozen=True)
+class Footer:
     filter: Handle
     index: Handle
     properties: Handle
@@ -163,7 +166,7 @@ class Footer(NamedTuple):
                                "use a newer lsm")
         footer = cls(Handle(*places[:2]), Handle(*places[2:4]), Handle(*places[4:]))
         end = file_size - FOOTER_BYTES
-        for offset, size in reversed(footer):
+        for offset, size in (footer.properties, footer.index, footer.filter):
             if not TRAILER_BYTES <= size <= min(STORED_MAX, end) or offset != end - size:
                 raise Malformed("table footer: a block does not lie where it must", 0)
             end = offset

@@ -19,10 +19,9 @@ from lsm._pycore.block import BlockBuilder
 from lsm._pycore.coding import shared_bytes, varint
 from lsm._pycore.crc32c import crc32c
 from lsm._pycore.fork import generation
-from lsm._pycore.key import (
-    DELETE, KEY_BYTES_MAX, KIND_BITS, KIND_MASK, PUT, VALUE_BYTES_MAX, sequence_of, tag_of,
-)
+from lsm._pycore.key import DELETE, KIND_BITS, KIND_MASK, PUT, sequence_of, tag_of
 from lsm._pycore.table_format import BLOCK_BYTES_MAX, DATABASE_ID_BYTES, Footer, Handle, Properties, seal
+from lsm.contract.arguments import KEY_BYTES_MAX, VALUE_BYTES_MAX
 from lsm.errors import ClosedError, UnsupportedError
 
 PIECE_BYTES = 256 << 10         # what one append hands to the file

@@ -48,18 +48,3 @@ def rows_backward(view: View, sequence: int, lower: bytes | None, upper: bytes |
             newest = value if -order & KIND_MASK == PUT else None
     if current is not None and newest is not None:
         yield current, newest
-
-
-def after(key: bytes) -> bytes:
-    """The first of all keys that sort behind `key`."""
-    return key + b"\0"
-
-
-def prefix_end(prefix: bytes) -> bytes | None:
-    """The first key that sorts behind every key with the prefix; None when there is no such key.
-
-    >>> prefix_end(b"kenya:"), prefix_end(b"a\\xff"), prefix_end(b"\\xff")
-    (b'kenya;', b'b', None)
-    """
-    stripped = prefix.rstrip(b"\xff")
-    return stripped[:-1] + bytes((stripped[-1] + 1,)) if stripped else None

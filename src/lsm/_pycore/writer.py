@@ -14,9 +14,10 @@ from lsm._pycore.batch import WriteBatch
 from lsm._pycore.faults import is_final
 from lsm._pycore.gate import SLOW
 from lsm._pycore.group_sync import GroupSync
-from lsm._pycore.key import DELETE, PUT, checked_key, checked_value, tag_of
 from lsm._pycore.memtable import Memtable
-from lsm._pycore.record import Write, encode_payload, encode_record
+from lsm._pycore.record import encode_payload, encode_record
+from lsm.contract.arguments import as_key, as_value
+from lsm.contract.batch import Operation
 
 BATCH_CHUNK = 1 << 20           # bytes after which write_many begins a new batch
 
@@ -32,16 +33,16 @@ class Writer(GroupSync):
 
     # ------------------------------------------------------------ the way of a write
 
-    def _write(self, writes: Sequence[Write], size: int, sync: bool) -> None:
-        """Write all of these or none; `size` is that of their keys and values."""
-        if not writes:
+    def _write(self, operations: Sequence[Operation], size: int, sync: bool) -> None:
+        """Write all of these or none; `size` is that of their keys and values. A value of None is a delete."""
+        if not operations:
             return
-        payload = encode_payload(writes)
+        payload = encode_payload(operations)
         if sync:
             self._check_sync()          # before anything is written
         self._begin_write(size)
         try:
-            last = self._write_locked(writes, payload, size)
+            last = self._write_locked(operations, payload, size)
         finally:
             self._holder = 0
             self._write_lock.release()
@@ -81,12 +82,12 @@ class Writer(GroupSync):
         self._uninterrupted(self._rotate)
         return True
 
-    def _write_locked(self, writes: Sequence[Write], payload: bytes, size: int) -> int:
+    def _write_locked(self, operations: Sequence[Operation], payload: bytes, size: int) -> int:
         """Log, memtable, sequence; answers the sequence of the last write."""
         log = self._log
         assert log is not None
         first = self._sequence + 1
-        record = encode_record(payload, len(writes), log.number, first, self._synced, log.directory.now())
+        record = encode_record(payload, len(operations), log.number, first, self._synced, log.directory.now())
         try:
             log.append(record)
         except Exception as error:
@@ -94,18 +95,18 @@ class Writer(GroupSync):
                 self._fail(error)       # before anybody else may write
             raise
         try:
-            self._publish(writes, first, size, len(record))
+            self._publish(operations, first, size, len(record))
         except BaseException:           # a signal's handler, in the middle of it: what is in the log counts
-            self._publish(writes, first, size, len(record))
+            self._publish(operations, first, size, len(record))
             raise
-        return first + len(writes) - 1
+        return first + len(operations) - 1
 
-    def _publish(self, writes: Sequence[Write], first: int, size: int, logged: int) -> None:
+    def _publish(self, operations: Sequence[Operation], first: int, size: int, logged: int) -> None:
         """Show what is in the log to readers. Done again from the start it does no harm."""
-        add = self._memtable.add        # type: ignore[union-attr]
-        for sequence, (kind, key, value) in enumerate(writes, first):
-            add(key, tag_of(sequence, kind), value)
-        last = first + len(writes) - 1
+        apply = self._memtable.apply    # type: ignore[union-attr]
+        for sequence, (key, value) in enumerate(operations, first):
+            apply(sequence, key, value)
+        last = first + len(operations) - 1
         self._bytes_written += size
         self._log_bytes += logged
         self._sequence = last
@@ -119,14 +120,14 @@ class Writer(GroupSync):
         TypeError for str and the like, ValueError over the limits (keys 65,535 bytes, values 128 MiB), StorageError
         when the disk refuses, ReadOnlyError, ClosedError. Waits when the background work cannot keep up.
         """
-        key, value = checked_key(key), checked_value(value)
-        self._write(((PUT, key, value),), len(key) + len(value), sync)
+        key, value = as_key(key), as_value(value)
+        self._write(((key, value),), len(key) + len(value), sync)
 
     def delete(self, key: Any, *, sync: bool = False) -> None:
         """Remove `key`. That it was not there is no error. The promises and errors of `put`: it writes a marker that
         hides the key, and compaction removes both."""
-        key = checked_key(key)
-        self._write(((DELETE, key, b""),), len(key), sync)
+        key = as_key(key)
+        self._write(((key, None),), len(key), sync)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.put(key, value)
@@ -152,7 +153,7 @@ class Writer(GroupSync):
         for key, value in pairs.items() if hasattr(pairs, "items") else pairs:
             batch.put(key, value)
             count += 1
-            if batch.payload_bytes >= BATCH_CHUNK:
+            if batch.bytes >= BATCH_CHUNK:
                 batch.write()
         batch.write()
         if sync:
