@@ -33,16 +33,16 @@ class Writer(GroupSync):
 
     # ------------------------------------------------------------ the way of a write
 
-    def _write(self, operations: Sequence[Operation], size: int, sync: bool) -> None:
-        """Write all of these or none; `size` is that of their keys and values. A value of None is a delete."""
+    def _write(self, operations: Sequence[Operation], sync: bool) -> None:
+        """Write all of these or none. A value of None is a delete."""
         if not operations:
             return
         payload = encode_payload(operations)
         if sync:
             self._check_sync()          # before anything is written
-        self._begin_write(size)
+        self._begin_write(len(payload))
         try:
-            last = self._write_locked(operations, payload, size)
+            last = self._write_locked(operations, payload)
         finally:
             self._holder = 0
             self._write_lock.release()
@@ -82,7 +82,7 @@ class Writer(GroupSync):
         self._uninterrupted(self._rotate)
         return True
 
-    def _write_locked(self, operations: Sequence[Operation], payload: bytes, size: int) -> int:
+    def _write_locked(self, operations: Sequence[Operation], payload: bytes) -> int:
         """Log, memtable, sequence; answers the sequence of the last write."""
         log = self._log
         assert log is not None
@@ -95,17 +95,19 @@ class Writer(GroupSync):
                 self._fail(error)       # before anybody else may write
             raise
         try:
-            self._publish(operations, first, size, len(record))
+            self._publish(operations, first, len(record))
         except BaseException:           # a signal's handler, in the middle of it: what is in the log counts
-            self._publish(operations, first, size, len(record))
+            self._publish(operations, first, len(record))
             raise
         return first + len(operations) - 1
 
-    def _publish(self, operations: Sequence[Operation], first: int, size: int, logged: int) -> None:
+    def _publish(self, operations: Sequence[Operation], first: int, logged: int) -> None:
         """Show what is in the log to readers. Done again from the start it does no harm."""
         apply = self._memtable.apply    # type: ignore[union-attr]
+        size = 0
         for sequence, (key, value) in enumerate(operations, first):
             apply(sequence, key, value)
+            size += len(key) + (len(value) if value is not None else 0)
         last = first + len(operations) - 1
         self._bytes_written += size
         self._log_bytes += logged
@@ -120,14 +122,12 @@ class Writer(GroupSync):
         TypeError for str and the like, ValueError over the limits (keys 65,535 bytes, values 128 MiB), StorageError
         when the disk refuses, ReadOnlyError, ClosedError. Waits when the background work cannot keep up.
         """
-        key, value = as_key(key), as_value(value)
-        self._write(((key, value),), len(key) + len(value), sync)
+        self._write(((as_key(key), as_value(value)),), sync)
 
     def delete(self, key: Any, *, sync: bool = False) -> None:
         """Remove `key`. That it was not there is no error. The promises and errors of `put`: it writes a marker that
         hides the key, and compaction removes both."""
-        key = as_key(key)
-        self._write(((key, None),), len(key), sync)
+        self._write(((as_key(key), None),), sync)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.put(key, value)
