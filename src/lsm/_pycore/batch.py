@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lsm.contract.batch import Batch
+from lsm.contract.batch import Batch, Operation
 
 
 class WriteBatch(Batch):
@@ -24,3 +24,8 @@ class WriteBatch(Batch):
     def bytes(self) -> int:
         """What is gathered so far takes in the log, about."""
         return self._bytes
+
+    def take(self) -> list[Operation]:
+        """What is gathered, which is forgotten."""
+        taken, self._operations = self._operations, []
+        return taken

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import Any
 
-from lsm.errors import UnsupportedError
+from lsm.errors import ClosedError, CorruptionError, UnsupportedError
 
 CHUNK_BYTES_MAX = 1 << 30
 COLUMN_BYTES_MAX = (1 << 31) - 1
@@ -136,28 +136,30 @@ class ChunkIterator:
             raise ValueError(f"chunk_bytes is 1 to {CHUNK_BYTES_MAX:,}, not {self._chunk_bytes:,}")
         self._rows: Iterator[Any] = iter(rows)
         self._with_keys = keys
-        self._with_values = values
+        self._pairs = keys and values
 
     def __iter__(self) -> Any:
         return self
 
     def __next__(self) -> Chunk:
-        keys: list[bytes] = []
-        values: list[bytes] = []
+        rows: list[Any] = []
         size = 0
         for row in self._rows:
-            key, value = row if self._with_keys and self._with_values else (row, row)
-            if self._with_keys:
-                keys.append(key)
-                size += len(key)
-            if self._with_values:
-                values.append(value)
-                size += len(value)
+            rows.append(row)
+            size += self._size(row)
             if size >= self._chunk_bytes:
                 break
-        if not (keys or values):
+        return self._chunk(rows)
+
+    def _size(self, row: Any) -> int:
+        return sum(map(len, row)) if self._pairs else len(row)
+
+    def _chunk(self, rows: list[Any]) -> Chunk:
+        if not rows:
             raise StopIteration
-        return Chunk(keys if self._with_keys else None, values if self._with_values else None)
+        if self._pairs:
+            return Chunk(*zip(*rows))
+        return Chunk(keys=rows) if self._with_keys else Chunk(values=rows)
 
     def close(self) -> None:
         """Let go of the rows that are left."""
@@ -176,5 +178,46 @@ class ChunkIterator:
 
 
 class ChunkScan(ChunkIterator):
-    """The rows of a range as an iterator of Chunk: see `DB.scan_chunks`. `close()`, or a `with` block, lets go of it
-    early."""
+    """The rows of a range as an iterator of Chunk: see `DB.scan_chunks`. `close()`, or a `with` block, lets go of it early.
+
+    A chunk ends before it would be larger than was asked for, so one row waits for the next chunk. What goes wrong behind
+    rows already gathered is raised after these.
+    """
+
+    def __init__(self, rows: Iterable[Any], *, keys: bool = True, values: bool = True, chunk_bytes: int = 1 << 20) -> None:
+        super().__init__(rows, keys=keys, values=values, chunk_bytes=chunk_bytes)
+        self._waiting: list[Any] = []
+        self._error: Exception | None = None
+        self._closed = False
+
+    def __next__(self) -> Chunk:
+        if self._error is not None:
+            error, self._error = self._error, None      # the rows raise it again, for ever
+            raise error
+        if self._closed:
+            raise ClosedError("this scan is closed: make another one with db.scan_chunks()")
+        rows, self._waiting = self._waiting, []
+        size = sum(map(self._size, rows))
+        try:
+            while size < self._chunk_bytes:
+                row = next(self._rows)
+                size += self._size(row)
+                if rows and size > self._chunk_bytes:
+                    self._waiting = [row]
+                    break
+                rows.append(row)
+        except StopIteration:
+            pass
+        except CorruptionError as error:
+            if not rows:
+                raise
+            self._error = error
+        except BaseException:
+            self._waiting = rows
+            raise
+        return self._chunk(rows)
+
+    def close(self) -> None:
+        """Let go of the rows that are left."""
+        self._closed = True
+        self._rows.close()                              # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ import stat
 import time
 from typing import Any
 
-from lsm._pycore.faults import of_system, storage_error
+from lsm._pycore.faults import discard, of_system, storage_error
 from lsm._pycore.file import File, sync_descriptor
 from lsm.errors import ClosedError, CorruptionError, LockedError, StorageError
 
@@ -179,7 +179,7 @@ class Directory:
             file.sync()
             file.close()
         except BaseException:
-            self.unlink(name)
+            discard(self, name)
             raise
 
     def read(self, name: str, limit: int = 1 << 28) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Any
 
 from lsm.errors import StorageError
 
@@ -70,3 +71,11 @@ def is_final(error: BaseException) -> bool:
     """Is nothing to be written after this any more? After a refused write that is not for want of room or memory the
     state of the file is not known."""
     return isinstance(error, StorageError) and error.errno not in PASSING
+
+
+def discard(directory: Any, name: str) -> None:
+    """Remove what is not finished, or not needed any more. What is left behind, the next open finds and removes."""
+    try:
+        directory.unlink(name)
+    except Exception:
+        pass

@@ -185,13 +185,13 @@ class Gate:
         except RuntimeError:
             return work()                           # no more threads to be had: then it takes its chances
         interrupted: BaseException | None = None
-        while True:
+        while not outcome:
             try:
-                if done.acquire(True, LOOK_SECONDS):
-                    break
+                done.acquire(True, LOOK_SECONDS)
+                left = begun != generation()
             except BaseException as error:
-                interrupted = error
-            if begun != generation():
+                interrupted, left = error, False
+            if left:
                 self._refuse()
         failed: BaseException | None = outcome[0] or interrupted
         if failed is not None:

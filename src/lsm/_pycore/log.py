@@ -19,6 +19,7 @@ from typing import Any
 
 from lsm._pycore.coding import Malformed
 from lsm._pycore.crc32c import masked_crc
+from lsm._pycore.faults import discard
 from lsm._pycore.memtable import Memtable
 from lsm._pycore.record import ALIGNMENT, HEADER_BYTES, Record, decode_entries, open_record
 from lsm.errors import CorruptionError, VersionError
@@ -53,7 +54,7 @@ class LogWriter:
             directory.sync()
         except BaseException:
             self._file.close()
-            directory.unlink(self.name)
+            discard(directory, self.name)
             raise
 
     @property

@@ -1,20 +1,23 @@
 """Scan: the rows of a range, as an iterator; and what it shares with a cursor: the moment they stand on.
 
-Iterating one thread at a time, taking parts of rows, counting up to a limit: the plain form of the contract does that
-(lsm/contract/rows.py) over any frozen view. Here that is a View of the tree and a sequence number. It holds the view, so
+That one thread at a time iterates, and none after closing, the plain form of the contract sees to (lsm/contract/rows.py),
+over any frozen view. Here that is a View of the tree and a sequence number. It holds the view, so
 that nothing it stands on can go away under it, whatever is flushed, compacted or closed meanwhile; the store keeps a
 list of the open ones, to end them when it is closed.
 """
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 from lsm._pycore.view import View
 from lsm._pycore.visible import Row, rows
 from lsm.contract.rows import Guarded, Rows
 from lsm.contract.span import Span
+from lsm.errors import Error
 
 
 class Stand:
@@ -27,35 +30,56 @@ class Stand:
         self._sequence = sequence
 
     def rows(self, span: Span) -> Iterator[Row]:
+        return Steadfast(self._begin, span)
+
+    def _begin(self, span: Span) -> Iterator[Row]:
         assert self._view is not None
-        return Steadfast(rows(self._view, self._sequence, span.lower, span.upper, span.reverse))
+        return rows(self._view, self._sequence, span.lower, span.upper, span.reverse)
 
     def close(self) -> None:
         self._view = None
 
 
 class Steadfast:
-    """An iterator that goes on raising what it raised first. A generator would just end: rows behind damage would be
-    missing in silence."""
+    """The rows of a span, whatever is raised in the middle. A generator ends by that, and rows would be missing in silence:
+    here damage is raised again for ever, and behind what a signal's handler raised it goes on where it was."""
 
-    def __init__(self, inner: Iterator[Row]) -> None:
-        self._inner = inner
-        self._error: Exception | None = None
+    def __init__(self, begin: Callable[[Span], Iterator[Row]], span: Span) -> None:
+        self._begin = begin
+        self._span = span
+        self._left = -1 if span.limit is None else span.limit
+        self._rows = begin(span)
+        self._last: Row | None = None               # given out
+        self._damage: Error | None = None
 
     def __iter__(self) -> Steadfast:
         return self
 
     def __next__(self) -> Row:
-        if self._error is not None:
-            raise self._error
+        if self._damage is not None:
+            raise self._damage
+        if self._left == 0:
+            raise StopIteration
         try:
-            return next(self._inner)
+            row = next(self._rows)
         except StopIteration:
             raise
-        except Exception as error:
-            self._error = error
+        except Error as error:
+            self._damage = error
             raise
+        except BaseException:
+            self._rows = self._begin(self._rest())
+            raise
+        self._last = row
+        self._left -= 1
+        return row
 
+    def _rest(self) -> Span:
+        """What is still to come."""
+        if self._last is None:
+            return self._span
+        key = self._last[0]
+        return replace(self._span, upper=key) if self._span.reverse else replace(self._span, lower=key + b"\0")
 
 def enlist(store: Any, reader: Guarded) -> None:
     """Once it is made: from now on closing the store ends it."""
@@ -80,5 +104,9 @@ class Scan(Rows):
     """The rows of a range, as an iterator: see `DB.scan`. `close()`, or a `with` block, lets go of it early."""
 
     def __init__(self, store: Any, view: View | None, sequence: int, span: Span) -> None:
-        super().__init__(Stand(store, view, sequence), span, store._check_readable)
+        stand = Stand(store, view, sequence)
+        Guarded.__init__(self, stand, store._check_readable)
+        self._rows = iter(()) if span.empty else stand.rows(span)
+        if not (span.keys and span.values):
+            self._rows = map(itemgetter(0 if span.keys else 1), self._rows)
         enlist(store, self)

@@ -20,6 +20,7 @@ from lsm._pycore import bloom
 from lsm._pycore.block import Block, decode_block
 from lsm._pycore.cache import BlockCache
 from lsm._pycore.coding import Malformed, read_bytes, read_varint
+from lsm._pycore.faults import discard
 from lsm._pycore.fork import generation
 from lsm._pycore.key import KIND_BITS, KIND_MASK, Entry, seek_tag, sequence_of
 from lsm._pycore.table_format import (
@@ -67,10 +68,7 @@ class Table:
         self.cache.drop_table(self._id, len(self._separators))
         self._file.close()
         if self.obsolete:
-            try:
-                self.directory.unlink(self.name)
-            except Exception:       # left behind, it is found and removed when the database opens next
-                pass
+            discard(self.directory, self.name)
 
     # ------------------------------------------------------------ opening
 

@@ -18,11 +18,12 @@ from lsm._pycore import compression as codecs
 from lsm._pycore.block import BlockBuilder
 from lsm._pycore.coding import shared_bytes, varint
 from lsm._pycore.crc32c import crc32c
+from lsm._pycore.faults import discard
 from lsm._pycore.fork import generation
 from lsm._pycore.key import DELETE, KIND_BITS, KIND_MASK, PUT, sequence_of, tag_of
 from lsm._pycore.table_format import BLOCK_BYTES_MAX, DATABASE_ID_BYTES, Footer, Handle, Properties, seal
 from lsm.contract.arguments import KEY_BYTES_MAX, VALUE_BYTES_MAX
-from lsm.errors import ClosedError, UnsupportedError
+from lsm.errors import ClosedError, StorageError, UnsupportedError
 
 PIECE_BYTES = 256 << 10         # what one append hands to the file
 FIXED_BYTES = 512               # of properties, footer and trailers, about
@@ -194,9 +195,9 @@ class TableWriter:
         if file is not None:
             try:
                 file.close()
-                self.directory.unlink(self.name)
-            except Exception:       # left behind, it is found and removed when the database opens next
+            except StorageError:
                 pass
+            discard(self.directory, self.name)
 
     def _check_open(self) -> None:
         if self._file is None or self._generation != generation():

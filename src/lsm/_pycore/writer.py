@@ -155,9 +155,10 @@ class Writer(GroupSync):
             count += 1
             if batch.bytes >= BATCH_CHUNK:
                 batch.write()
-        batch.write()
-        if sync:
+        last = batch.take()
+        if sync and not last:
             self.sync()
+        self._write(last, sync)
         return count
 
     def sync(self) -> None:
