@@ -44,7 +44,7 @@ from lsm.place import LOCK, check_ours, directory_at, lock
 try:
     import lmdb
 except ImportError:
-    lmdb = None
+    lmdb = None  # type: ignore[assignment, unused-ignore]
 
 logger = logging.getLogger("lsm")
 
@@ -101,7 +101,6 @@ class BTree(SimpleEngine):
         if lmdb is None:
             raise UnsupportedError("the engine 'btree' stands on LMDB, which is not installed: pip install 'lsmkv[btree]'",
                                    path)
-        self._closed = True                                 # until it is open
         self._lazy = lazy_sync
         self._directory = directory_at(core, path, create and not read_only, read_only)
         try:
@@ -168,7 +167,7 @@ class BTree(SimpleEngine):
     # ------------------------------------------------------------ errors
 
     def _translated(self, error: Exception) -> Exception:
-        if self._closed and hasattr(self, "_lock"):
+        if self._closed and hasattr(self, "_lock"):     # closed, not yet opening
             return ClosedError(f"{self.path}: the database is closed: open it again")
         file = os.path.join(self._path, DATA)
         if isinstance(error, (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError)):
