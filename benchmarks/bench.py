@@ -9,6 +9,7 @@ Prints the machine, what every store was given, medians and ratios, memory, disk
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from dataclasses import asdict
@@ -114,7 +115,13 @@ def parse() -> argparse.Namespace:
     if arguments.svg:
         require_matplotlib()
     arguments.budget = Budget(compression=arguments.compression)
+    for path in filter(None, (arguments.svg, arguments.json)):
+        if not os.access(os.path.dirname(os.path.abspath(path)), os.W_OK):
+            parser.error(f"{path}: nothing can be written there")
     arguments.stages = stages_of(arguments.workloads, arguments.state)
+    nowhere = set(arguments.workloads).difference(*(stage.workloads for stage in arguments.stages))
+    if nowhere and len(arguments.workloads) < len(WORKLOADS):
+        parser.error(f"--state {','.join(arguments.state)}: there is no {', '.join(sorted(nowhere))} in it")
     if arguments.goals:
         rivals = [name for members in MEMBERS.values() for name in members]
         arguments.stores = [name for name in arguments.stores if name in ("lsm", *rivals)]

@@ -38,6 +38,7 @@ WORKLOADS: dict[str, Callable[[Session], Measure]] = {
     "readwhilewriting-flatout": threads.readwhilewriting_flatout,
     **{f"ycsb-{letter}": partial(ycsb.run, letter=letter) for letter in ycsb.MIXES},
     "fillsustained": sustained.fillsustained,
+    "fillsustained-flatout": sustained.fillsustained_flatout,
     "flush": recovery.flush,
     "compact": recovery.compact,
     "reopen": recovery.reopen,
@@ -62,7 +63,7 @@ STAGES = (
     Stage("cached", "cached", (*READS, *SCANS)),
     Stage("disk", "disk", ("readrandom", "readmissing", "multiget", "readseq", "seekrandom")),
     Stage("cold", "cold", ("readrandom", "readmissing", "multiget", "readseq", "seekrandom")),
-    Stage("sustained", "new", ("fillsustained",)),
+    Stage("sustained", "new", ("fillsustained", "fillsustained-flatout")),
     Stage("ycsb", "uncompacted", tuple(f"ycsb-{letter}" for letter in ycsb.MIXES)),
     Stage("threads", "compacted", ("readrandom-2threads", "readwhilewriting", "readwhilewriting-flatout")),
 )
