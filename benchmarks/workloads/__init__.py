@@ -68,6 +68,14 @@ STAGES = (
     Stage("threads", "compacted", ("readrandom-2threads", "readwhilewriting", "readwhilewriting-flatout")),
 )
 
+ENGINE_STAGES = {  # the standard workloads on which the engines of this project are compared
+    "write": ("fillseq", "fillrandom", "overwrite", "deleterandom", "fillbatch", "writemany"),
+    "sync": ("fillsync",),
+    "whole": ("compact", "reopen", "recover"),
+    "compacted": ("readrandom", "readmissing", "multiget", "readseq", "readreverse", "seekrandom"),
+    "ycsb": ("ycsb-a",),
+}
+
 
 def stages_of(workloads: list[str], states: list[str]) -> list[Stage]:
     """The stages that hold any of these workloads in any of these states, with those workloads only."""
