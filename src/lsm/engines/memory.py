@@ -112,7 +112,8 @@ class Memory(SimpleEngine):
         """How much there is."""
         with self._lock:
             self._check()
-            moments = [past for past in self._history.moments if past.open]
+            self._history.prune()
+            moments = self._history.moments
             return MemoryStats(len(self._rows), self._bytes, len(moments), sum(len(past.old) for past in moments))
 
     def verify(self) -> Report:
