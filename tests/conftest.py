@@ -40,7 +40,8 @@ def engine():
 
 
 def pytest_generate_tests(metafunc):
-    if getattr(metafunc.module, "EVERY_ENGINE", False) and "engine" in metafunc.fixturenames:
+    chosen = [mark for mark in metafunc.definition.iter_markers("parametrize") if mark.args[0] == "engine"]
+    if getattr(metafunc.module, "EVERY_ENGINE", False) and "engine" in metafunc.fixturenames and not chosen:
         from engines import ENGINES
 
         metafunc.parametrize("engine", ENGINES)

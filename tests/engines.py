@@ -26,5 +26,7 @@ if importlib.util.find_spec("sqlite_engine") is None:
     _install_example()
 
 NEEDS = {"btree": "lmdb"}               # engine: the package it stands on
-ENGINES = [name for name in lsm.engines() if importlib.util.find_spec(NEEDS.get(name, "lsm"))]
+ENGINES = [name for name in lsm.engine_names() if importlib.util.find_spec(NEEDS.get(name, "lsm"))]
 DURABLE = [name for name in ENGINES if name != "memory"]
+OPTIONS = {"btree": {"lazy_sync": True}}     # a test that pulls no plug need not wait for the disk at every write
+OTHERS = {name: {"engine": name, **OPTIONS.get(name, {})} for name in ENGINES if name != "lsm"}

@@ -43,38 +43,36 @@ class SQLite(SimpleEngine):
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True, read_only: bool = False,
                  lock_timeout: float = 0.0) -> None:
-        self._closed = True                     # until it is open
         self._file = Path(path) / FILE
         there = self._file.exists()
         if not there and (read_only or not create or Path(path).is_dir() and any(Path(path).iterdir())):
             raise lsm.NotADatabaseError(path)
         Path(path).mkdir(parents=True, exist_ok=True)
-        super().__init__(path, read_only=read_only)
         self._moments: set[SQLiteMoment] = set()
+        self._held = None if read_only else self._locked(lock_timeout)
         try:
-            self._rows = self._connected(lock_timeout)
+            self._rows = self._connected()
             if not there:
                 self._rows.execute("CREATE TABLE rows (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID")
-            self._held = None if read_only else self._locked()
         except sqlite3.DatabaseError as error:
-            self._closed = True
             raise self._translated(error) from error
+        super().__init__(path, read_only=read_only)         # last: from here on it is open
 
-    def _connected(self, timeout: float = 5.0) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False, timeout=timeout)
+    def _connected(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")       # kill -9 loses nothing; power loss what came after `sync`
         return connection
 
-    def _locked(self) -> sqlite3.Connection:
-        """One process writes: a lock that lasts, in a database of its own."""
-        connection = sqlite3.connect(self._file.with_name("LOCK"), isolation_level=None, check_same_thread=False, timeout=0)
+    def _locked(self, timeout: float) -> sqlite3.Connection:
+        """One process writes: a lock that lasts, in a file of its own."""
+        connection = sqlite3.connect(self._file.with_name("LOCK"), isolation_level=None, check_same_thread=False,
+                                     timeout=timeout)
         try:
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
             connection.close()
-            self._rows.close()
-            raise lsm.LockedError(self.path) from error
+            raise lsm.LockedError(self._file.parent) from error
         return connection
 
     def _translated(self, error: sqlite3.DatabaseError) -> Exception:

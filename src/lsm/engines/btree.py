@@ -44,7 +44,7 @@ from lsm.place import LOCK, check_ours, directory_at, lock
 try:
     import lmdb
 except ImportError:
-    lmdb = None
+    lmdb = None  # type: ignore[assignment, unused-ignore]
 
 logger = logging.getLogger("lsm")
 
@@ -55,7 +55,8 @@ COMPACTED = "data.mdb.compacted"
 MAP_BYTES = 1 << 40
 MAP_BYTES_LEAST = 1 << 20
 READERS = 4096                          # moments that may be open at once, in all processes
-STRETCH = 128                           # rows a scan takes from LMDB at a time
+STRETCH_FIRST = 8                       # rows a scan takes from LMDB at first,
+STRETCH = 128                           # twice as many each time, up to this
 
 _T = TypeVar("_T")
 
@@ -101,7 +102,6 @@ class BTree(SimpleEngine):
         if lmdb is None:
             raise UnsupportedError("the engine 'btree' stands on LMDB, which is not installed: pip install 'lsmkv[btree]'",
                                    path)
-        self._closed = True                                 # until it is open
         self._lazy = lazy_sync
         self._directory = directory_at(core, path, create and not read_only, read_only)
         try:
@@ -168,7 +168,7 @@ class BTree(SimpleEngine):
     # ------------------------------------------------------------ errors
 
     def _translated(self, error: Exception) -> Exception:
-        if self._closed and hasattr(self, "_lock"):
+        if self._closed and hasattr(self, "_lock"):     # closed, not yet opening
             return ClosedError(f"{self.path}: the database is closed: open it again")
         file = os.path.join(self._path, DATA)
         if isinstance(error, (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError)):
@@ -329,19 +329,20 @@ class BTreeMoment(Moment):
             return self._transaction.get(_stored(key))          # type: ignore[no-any-return]
 
     def rows(self, span: Span) -> Iterator[tuple[bytes, bytes]]:
-        lower, upper = span.lower, span.upper
+        lower, upper, most = span.lower, span.upper, STRETCH_FIRST
         while True:
             with self._lock, self._engine._told():
-                stretch = self._stretch(lower, upper, span.reverse)
+                stretch = self._stretch(lower, upper, span.reverse, most)
             yield from stretch
-            if len(stretch) < STRETCH:
+            if len(stretch) < most:
                 return
+            most = min(2 * most, STRETCH)
             if span.reverse:
                 upper = stretch[-1][0]
             else:
                 lower = stretch[-1][0] + b"\0"
 
-    def _stretch(self, lower: bytes, upper: bytes | None, reverse: bool) -> list[tuple[bytes, bytes]]:
+    def _stretch(self, lower: bytes, upper: bytes | None, reverse: bool, most: int) -> list[tuple[bytes, bytes]]:
         """The next rows between the bounds."""
         first = _stored(lower)
         end = None if upper is None else _stored(upper)
@@ -358,7 +359,7 @@ class BTreeMoment(Moment):
                     if key < first or end is not None and key >= end:
                         break
                     found.append((_shown(key), value))
-                    if len(found) == STRETCH:
+                    if len(found) == most:
                         break
         return found
 

@@ -23,7 +23,8 @@ from lsm.contract.traits import Traits
 from lsm.engines.history import History, absent
 from lsm.errors import NotADatabaseError, OptionNameError
 
-STRETCH = 128               # rows a scan takes under the lock at a time
+STRETCH_FIRST = 8           # rows a scan takes under the lock at first,
+STRETCH = 128               # twice as many each time, up to this
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,10 @@ class Memory(SimpleEngine):
     (b'Nairobi', b'NBO')
     """
 
-    traits = Traits("memory", durable=False, keys_in_memory=True, values_in_memory=True, refused={
-        "checkpoint": "what is in memory has no files to copy; lsm.convert copies the rows",
-        "read_only": "there is nothing to read: nothing is kept when it is closed",
-    })
+    traits = Traits("memory", durable=False, keys_in_memory=True, values_in_memory=True, weak={
+        "close": "its data is gone then",
+        "sync": "does nothing: a crash of the process loses everything",
+    }, refused={"checkpoint": "what is in memory has no files to copy (`lsm convert` copies rows)"})
 
     def __init__(self, path: str | os.PathLike[str] = "memory", *, create: bool = True, read_only: bool = False,
                  lock_timeout: float = 0.0, **options: Any) -> None:
@@ -63,10 +64,10 @@ class Memory(SimpleEngine):
         if read_only or not create:
             raise NotADatabaseError(path, "a database of the engine 'memory' is gone when it is closed: "
                                           "there is none to open")
-        super().__init__(path)
         self._rows = SortedDict()
         self._history = History()
         self._bytes = 0
+        super().__init__(path)
 
     def _find(self, key: bytes) -> bytes | None:
         return self._rows.get(key)          # type: ignore[no-any-return]
@@ -105,13 +106,14 @@ class Memory(SimpleEngine):
     def checkpoint(self, path: str | os.PathLike[str]) -> NoReturn:
         """NotOfferedError: there are no files to copy."""
         self._check()
-        self._refuse("checkpoint", "lsm", "hashlog", "btree")
+        self._refuse("checkpoint", "lsm", "btree")
 
     def stats(self) -> MemoryStats:
         """How much there is."""
         with self._lock:
             self._check()
-            moments = [past for past in self._history.moments if past.open]
+            self._history.prune()
+            moments = self._history.moments
             return MemoryStats(len(self._rows), self._bytes, len(moments), sum(len(past.old) for past in moments))
 
     def verify(self) -> Report:
@@ -140,11 +142,12 @@ class MemoryMoment(Moment):
         return self.engine._rows.get(key) if found is absent else found      # type: ignore[no-any-return]
 
     def rows(self, span: Span) -> Iterator[tuple[bytes, bytes]]:
-        lower, upper = span.lower, span.upper
+        lower, upper, most = span.lower, span.upper, STRETCH_FIRST
         while True:
             with self.engine._lock:
-                stretch, last = self._stretch(lower, upper, span.reverse)
+                stretch, last = self._stretch(lower, upper, span.reverse, most)
             yield from stretch
+            most = min(2 * most, STRETCH)
             if last is None:
                 return
             if span.reverse:
@@ -152,13 +155,14 @@ class MemoryMoment(Moment):
             else:
                 lower = last + b"\0"
 
-    def _stretch(self, lower: bytes, upper: bytes | None, reverse: bool) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+    def _stretch(self, lower: bytes, upper: bytes | None, reverse: bool,
+                 most: int) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
         """The next rows, and the key they go up to, None at the end. No source gives more keys than are looked at, so that
         what lies behind the last of them is left for the next stretch."""
-        now = [key for _, key in zip(range(STRETCH), self.engine._rows.irange(lower, upper, (True, False), reverse))]
-        keys = sorted({*now, *self.past.keys(lower, upper, reverse, STRETCH)}, reverse=reverse)[:STRETCH]
+        now = [key for _, key in zip(range(most), self.engine._rows.irange(lower, upper, (True, False), reverse))]
+        keys = sorted({*now, *self.past.keys(lower, upper, reverse, most)}, reverse=reverse)[:most]
         rows = [(key, value) for key in keys if (value := self._find(key)) is not None]
-        return rows, keys[-1] if len(keys) == STRETCH else None
+        return rows, keys[-1] if len(keys) == most else None
 
     def close(self) -> None:
         self.past.close()
