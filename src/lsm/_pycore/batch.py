@@ -29,3 +29,6 @@ class WriteBatch(Batch):
         """What is gathered, which is forgotten."""
         taken, self._operations = self._operations, []
         return taken
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a WriteBatch belongs to its process and cannot be pickled")
