@@ -9,7 +9,7 @@ To read it from top to bottom (docs/engine-pylsm.md leads through it):
     coding crc32c key                       numbers, checksums, the order of everything
     record log memtable                     the way of a write
     bloom block lz4 compression             what a table is made of
-    table_format table_writer table table_verify cache
+    table_format table_writer table_open table table_verify cache
     view visible                            the way of a read
     retain table_merge                      flush and compaction
     faults file directory fork              the operating system

@@ -21,7 +21,7 @@ from sortedcontainers import SortedList
 
 from lsm._pycore.key import DELETE, KIND_BITS, KIND_MASK, PUT, Entry, seek_tag, tag_of
 
-ENTRY_BYTES = 350           # what an entry takes beside its key and value: five Python objects, places in dict and lists
+ENTRY_BYTES = 280           # what an entry takes beside key and value, measured: their heads, a tuple, lists, a place in the dict
 WALK_KEYS = 256             # keys taken out under the lock at once
 
 

@@ -1,6 +1,6 @@
 """Table: one immutable, sorted file, open for reading (docs/format-table.md).
 
-Opening reads and checks all but the data blocks: footer, properties, index, filter. Looking a key up asks the filter,
+All but the data blocks is in memory (table_open.py). Looking a key up asks the filter,
 then the index, which is in memory, then one block: at most one read from the disk, and none when the block is cached.
 
 Every checksum is checked at every read. What is wrong is a CorruptionError with file and offset.
@@ -19,16 +19,14 @@ from typing import Any
 from lsm._pycore import bloom
 from lsm._pycore.block import Block, decode_block
 from lsm._pycore.cache import BlockCache
-from lsm._pycore.coding import Malformed, read_bytes, read_varint
+from lsm._pycore.coding import Malformed
 from lsm._pycore.faults import discard
 from lsm._pycore.fork import generation
 from lsm._pycore.key import KIND_BITS, KIND_MASK, Entry, seek_tag, sequence_of
-from lsm._pycore.table_format import (
-    DATABASE_ID_BYTES, FOOTER_BYTES, STORED_MAX, TRAILER_BYTES, Footer, Handle, Properties, unseal,
-)
+from lsm._pycore.table_format import DATABASE_ID_BYTES, Handle
+from lsm._pycore.table_open import load_parts, read_contents
 from lsm._pycore.table_verify import check_table
-from lsm.contract.arguments import KEY_BYTES_MAX
-from lsm.errors import CorruptionError, UnsupportedError, VersionError
+from lsm.errors import CorruptionError
 
 INDEX_ENTRY_BYTES = 128         # of memory, beside the separator
 
@@ -49,8 +47,6 @@ class Table:
         self._generation = generation()
         self._id = cache.new_table()
         self._separators: list[bytes] = []
-        self._offsets = [0]                             # of each block, and where the data ends
-        self._lines, self._line_count, self._probes = b"", 0, 0
         self._counts = {"filter_probes": 0, "filter_negatives": 0, "false_positives": 0, "block_reads": 0, "bytes_read": 0}
         try:
             self._file = directory.open_to_read(name)
@@ -62,6 +58,13 @@ class Table:
             raise self._damaged(self.size, "the file is not as long as it was when written")
         self._load(number, database_id)
 
+    def _load(self, number: int, database_id: bytes | None) -> None:
+        parts = load_parts(self._file, self._path)
+        parts.check_identity(number, database_id)
+        self._properties = parts.properties
+        self._separators, self._offsets = parts.separators, parts.offsets
+        self._lines, self._line_count, self._probes = parts.lines, len(parts.lines) // bloom.LINE_BYTES, parts.probes
+
     def __del__(self) -> None:
         if self._file is None or self._generation != generation():
             return
@@ -70,64 +73,6 @@ class Table:
         if self.obsolete:
             discard(self.directory, self.name)
 
-    # ------------------------------------------------------------ opening
-
-    def _load(self, number: int, database_id: bytes | None) -> None:
-        footer = self._load_footer()
-        where = footer.properties.offset
-        try:
-            self._properties = Properties.decode(self._contents(footer.properties), footer.filter.offset)
-        except Malformed as error:
-            raise self._damaged(where, str(error)) from None
-        if number and self.number != number:
-            raise self._damaged(where, "another table's file: its number is not that of its name")
-        if database_id is not None and self._properties.database_id != database_id:
-            raise self._damaged(where, "another database's file: its database id differs")
-        try:
-            self._load_index(self._contents(footer.index), footer.filter.offset)
-        except Malformed as error:
-            raise self._damaged(footer.index.offset, f"table index: {error}") from None
-        self._load_filter(self._contents(footer.filter), footer.filter.offset)
-        for counted in self._counts:
-            self._counts[counted] = 0                   # they count data blocks only
-
-    def _load_footer(self) -> Footer:
-        if self.size < FOOTER_BYTES:
-            raise self._damaged(self.size, "file too short to be a table")
-        where = self.size - FOOTER_BYTES
-        try:
-            return Footer.decode(self._file.read(where, FOOTER_BYTES), self.size)
-        except Malformed as error:
-            raise self._damaged(where + error.offset, str(error)) from None
-        except VersionError as error:
-            raise VersionError(error.detail, self._path) from None
-
-    def _load_index(self, contents: bytes, data_end: int) -> None:
-        """One separator a block; the blocks must tile the file from 0 to the filter."""
-        at, end = 0, len(contents)
-        for _ in range(self._properties.blocks):
-            size, at = read_varint(contents, at, end)
-            key, at = read_bytes(contents, at, size, end)
-            offset, at = read_varint(contents, at, end)
-            stored, at = read_varint(contents, at, end)
-            if (size > KEY_BYTES_MAX or offset != self._offsets[-1] or not TRAILER_BYTES < stored <= STORED_MAX
-                    or stored > data_end - offset or (self._separators and key < self._separators[-1])):
-                raise Malformed("bad entry")
-            self._separators.append(key)
-            self._offsets.append(offset + stored)
-        if at != end or self._offsets[-1] != data_end:
-            raise Malformed("does not end where the data ends")
-        if self._separators[-1] != self.largest:
-            raise Malformed("does not end with the largest key")
-
-    def _load_filter(self, contents: bytes, where: int) -> None:
-        if not contents:
-            return
-        size, self._probes = len(contents) - 1, contents[-1]
-        if size == 0 or size % bloom.LINE_BYTES or not 1 <= self._probes <= bloom.PROBES_MAX:
-            raise self._damaged(where, "table filter: wrong size or number of probes")
-        self._lines, self._line_count = contents[:size], size // bloom.LINE_BYTES
-
     # ------------------------------------------------------------ blocks
 
     @property
@@ -135,22 +80,13 @@ class Table:
         """One for each block: its last key <= separator < the first key of the next."""
         return self._separators
 
-    def _contents(self, handle: Handle) -> bytes:
-        """The contents of the block that lies there."""
-        self._counts["block_reads"] += 1
-        self._counts["bytes_read"] += handle.size
-        sealed = self._file.read(handle.offset, handle.size)
-        try:
-            return unseal(sealed)
-        except Malformed as error:
-            raise self._damaged(handle.offset, str(error)) from None
-        except UnsupportedError as error:
-            raise UnsupportedError(error.detail, self._path) from None
-
     def read_block(self, index: int) -> Block:
         """Data block `index` from the file, past the cache."""
         offset = self._offsets[index]
-        contents = self._contents(Handle(offset, self._offsets[index + 1] - offset))
+        size = self._offsets[index + 1] - offset
+        self._counts["block_reads"] += 1
+        self._counts["bytes_read"] += size
+        contents = read_contents(self._file, self._path, Handle(offset, size))
         try:
             return decode_block(contents)
         except Malformed as error:
