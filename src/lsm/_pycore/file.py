@@ -40,8 +40,10 @@ class File:
         self._sync_error: StorageError | None = None
 
     def __del__(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
+        try:
+            self.close()
+        except StorageError:
+            pass
 
     def read(self, offset: int, size: int) -> bytes:
         """Exactly these bytes; CorruptionError when the file ends before."""
@@ -86,7 +88,7 @@ class File:
 
     def close(self) -> None:
         """End using it; again does nothing."""
-        descriptor, self._descriptor = self._descriptor, -1
+        descriptor, self._descriptor = self._descriptor, -1     # never closed twice: it may be another file's by then
         if descriptor >= 0:
             try:
                 os.close(descriptor)
