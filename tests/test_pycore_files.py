@@ -1,4 +1,5 @@
 """One set of files for both cores: what one wrote, or left behind when it was killed, the other opens and goes on with."""
+import doctest
 import os
 import pathlib
 import random
@@ -244,3 +245,15 @@ def test_with_the_extension_the_plain_core_is_not_even_imported():
     done = subprocess.run([sys.executable, "-W", "error", "-c", source], capture_output=True, text=True, timeout=60,
                           env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     assert done.returncode == 0, done.stderr
+
+
+def test_the_examples_of_the_page_run():
+    page = pathlib.Path(__file__).resolve().parent.parent / "docs" / "engine-pylsm.md"
+    told = doctest.testfile(str(page), module_relative=False)
+    assert told.attempted >= 10 and not told.failed
+
+
+def test_the_page_names_every_file():
+    page = (pathlib.Path(__file__).resolve().parent.parent / "docs" / "engine-pylsm.md").read_text()
+    for path in sorted(pathlib.Path(_pycore.__file__).parent.glob("*.py")):
+        assert path.name == "__init__.py" or f"`{path.name}`" in page, path.name
