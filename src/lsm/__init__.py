@@ -38,7 +38,7 @@ from lsm.errors import (
     VersionError,
 )
 from lsm.options import Options
-from lsm.registry import engine_at, engines, open
+from lsm.registry import engine_at, engine_names, open
 from lsm.stats import LevelStats, Stats
 
 if TYPE_CHECKING:
@@ -54,5 +54,5 @@ __all__ = [
     "Cursor", "DifferenceError", "Engine", "Error", "ForkedError", "FormatError", "LevelStats", "LockedError",
     "NotADatabaseError", "NotOfferedError", "OptionError", "OptionNameError", "Options", "PolicyError", "ReadOnlyError",
     "Report", "Scan", "Snapshot", "Stats", "StorageError", "Traits", "UnsupportedError", "VersionError", "WriteBatch",
-    "convert", "engine_at", "engines", "open",
+    "convert", "engine_at", "engine_names", "open",
 ]

@@ -19,7 +19,7 @@ from typing import Any
 from lsm._chosen import core
 from lsm.contract.engine import Engine
 from lsm.errors import DifferenceError, NotADatabaseError, OptionError, StorageError
-from lsm.registry import engine_class, engines
+from lsm.registry import engine_class, engine_names
 from lsm.source import open_source
 
 STAGING = ".converting"
@@ -81,7 +81,7 @@ def _untold(step: str, rows: int, total: int | None) -> None:
 
 def _check_keeps(engine: str) -> None:
     if not engine_class(engine).traits.durable:
-        kept = ", ".join(repr(name) for name in engines() if engine_class(name).traits.durable)
+        kept = ", ".join(repr(name) for name in engine_names() if engine_class(name).traits.durable)
         raise OptionError("engine", engine, f"one that keeps what is written: {kept}")
 
 
