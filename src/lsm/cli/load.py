@@ -1,4 +1,5 @@
 """`lsm load`: entries from a file or stdin into a database."""
+import errno
 import os
 import stat
 import sys
@@ -44,6 +45,8 @@ def _next(entries: Iterator[tuple[bytes, bytes | None]]) -> Iterator[tuple[bytes
 @contextmanager
 def _opened(file: str) -> Iterator[BinaryIO]:
     if file == "-":
+        if sys.stdin is None:
+            raise OSError(errno.EBADF, "the input is closed", "stdin")
         yield sys.stdin.buffer
     else:
         with open(file, "rb") as opened:
