@@ -4,21 +4,18 @@ Of a damaged file all is given that comes before the damage, then CorruptionErro
 """
 from __future__ import annotations
 
-import logging
 import os
-import struct
 from collections.abc import Iterator
 from typing import Any
 
 from lsm._chosen import core
-from lsm.errors import CorruptionError, NotADatabaseError, OptionError, StorageError
+from lsm.dump.log import log_entries
+from lsm.errors import NotADatabaseError, OptionError, StorageError
 from lsm.source import open_source
 
 LOG_MAGIC, TABLE_MAGIC = b"lsm.log\n", b"lsmtable"
 CACHE_BYTES = 1 << 20
 DELETE = 0
-
-log = logging.getLogger("lsm")
 
 
 def entries(path: str | os.PathLike[str], *, engine: str | None = None, versions: bool = False) -> Iterator[Any]:
@@ -48,7 +45,7 @@ def _every(path: str) -> Iterator[tuple[bytes, bytes | None, int]]:
     if _is_table(path):
         return _of_table(path)
     if path.endswith(".log") or _begins(path, LOG_MAGIC):
-        return _of_log(path)
+        return log_entries(_read(path), path)
     raise NotADatabaseError(path, "neither a table nor a log: give one, or the directory of a database")
 
 
@@ -96,38 +93,3 @@ def _of_table(path: str) -> Iterator[tuple[bytes, bytes | None, int]]:
             key, sequence, kind, value = entry
             yield key, None if kind == DELETE else value, sequence
             entry = cursor.next()
-
-
-def _of_log(path: str) -> Iterator[tuple[bytes, bytes | None, int]]:
-    """In the order of writing. The whole log is in memory: it is about as large as a memtable."""
-    data = _read(path)
-    directory, name = os.path.split(path)
-    number, database = struct.unpack_from("<Q16s", data.ljust(core.LOG_HEADER, b"\0"), 16)
-    memtable = core.Memtable()
-    ended = None
-    try:
-        last, offset, torn, synced = core.replay_log(data, name, number, database, _before(data), memtable, directory or ".")
-        if synced > last:
-            raise CorruptionError(path, offset, f"writes up to {synced} had been synced to disk, but none after {last} is there")
-        if torn:
-            log.warning("%s: a write was torn at byte %d, by a crash or while this was read: it is left out", path, offset)
-    except CorruptionError as error:
-        ended = error                   # what came before the damage is in the memtable
-    yield from sorted(_of_memtable(memtable), key=lambda entry: entry[2])
-    if ended is not None:
-        raise ended
-
-
-def _before(data: bytes) -> int:
-    """The sequence number before that of the first record, whatever stands there."""
-    first = data[core.LOG_HEADER + 16:core.LOG_HEADER + 24]
-    return min(max(int.from_bytes(first, "little") - 1, 0), (1 << 56) - 1)
-
-
-def _of_memtable(memtable: Any) -> Iterator[tuple[bytes, bytes | None, int]]:
-    cursor = memtable.cursor()
-    entry = cursor.first()
-    while entry is not None:
-        key, sequence, kind, value = entry
-        yield key, None if kind == DELETE else value, sequence
-        entry = cursor.next()
