@@ -229,15 +229,31 @@ def test_ctrl_c_while_loading_keeps_whole_batches(tmp_path):
         assert db.verify().ok
 
 
-def test_ctrl_c_while_converting_leaves_nothing(large, tmp_path):
-    slow = (
-        "import sys, time; from lsm import conversion;"
-        "conversion._compare = lambda *a: time.sleep(60);"
+def slow_conversion(source, destination):
+    """`lsm convert`, standing still between copying and comparing."""
+    program = (
+        "import sys, time; from lsm import conversion; conversion._compare = lambda *told: time.sleep(60);"
         "from lsm.cli import main; sys.argv = ['lsm', 'convert', *sys.argv[1:], '--engine', 'lsm']; sys.exit(main())"
     )
-    process = subprocess.Popen([sys.executable, "-c", slow, large, str(tmp_path / "copy")], stderr=subprocess.PIPE)
+    return subprocess.Popen([sys.executable, "-c", program, source, str(destination)], stderr=subprocess.PIPE)
+
+
+def test_ctrl_c_while_converting_leaves_nothing(large, tmp_path):
+    process = slow_conversion(large, tmp_path / "copy")
     assert interrupt(process, (tmp_path / "copy.converting" / "CURRENT").exists) == "lsm convert: interrupted\n"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["large"]
+
+
+def test_a_killed_conversion_leaves_no_copy_that_looks_whole(large, tmp_path):
+    process = slow_conversion(large, tmp_path / "copy")
+    while not (tmp_path / "copy.converting" / "CURRENT").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["copy.converting", "large"]
+    done = lsm_program("convert", large, str(tmp_path / "copy"), "--engine", "lsm")
+    assert done.returncode == 1 and "copy.converting" in told(done)[0] and "remove this" in told(done)[0]
 
 
 def on_a_terminal(*arguments):
