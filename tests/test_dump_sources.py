@@ -1,4 +1,7 @@
 """What `lsm.dump.entries` gives of databases, tables and logs, sound and damaged, also of one that is in use."""
+import subprocess
+import sys
+
 import pytest
 from engines import DURABLE, OPTIONS
 from log_reference import entry, log, record
@@ -126,6 +129,33 @@ def test_golden_files_are_dumped(tmp_path):
 
     for name in ("000042.table", "000042.log"):
         assert len(list(dump.entries(ROOT / "tests" / "data" / "v1" / name, versions=True))) > 1
+
+
+def test_all_of_it_works_where_no_core_was_built(tmp_path):
+    pytest.importorskip("lsm._pycore")
+    program = """
+import io, pathlib, sys, warnings
+warnings.simplefilter("ignore")
+sys.modules["lsm._core"] = None
+import lsm
+from lsm import dump
+path = pathlib.Path(sys.argv[1])
+with lsm.open(path / "db") as db:
+    db[b"a"] = b"1"
+    db.delete(b"b")
+    log, = (path / "db").glob("*.log")
+    expected = [(b"a", b"1", 1), (b"b", None, 2)]
+    assert list(dump.entries(log, versions=True)) == expected
+table, = (path / "db").glob("*.table")
+assert list(dump.entries(table, versions=True)) == expected
+file = io.BytesIO()
+dump.write(dump.entries(table), file, "binary")
+file.seek(0)
+assert list(dump.read(file)) == [(b"a", b"1"), (b"b", None)]
+assert lsm.convert(path / "db", path / "copy", engine="lsm").rows == 1
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_is_nothing_is_refused(tmp_path):

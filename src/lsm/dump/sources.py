@@ -87,9 +87,17 @@ def _of_table(path: str) -> Iterator[tuple[bytes, bytes | None, int]]:
     directory, name = os.path.split(path)
     _read(path, size=0)
     with core.Directory(directory or ".", read_only=True) as opened:
-        cursor = core.Table(opened, name, core.BlockCache(CACHE_BYTES)).cursor(scan=True)
-        entry = cursor.first()
-        while entry is not None:
-            key, sequence, kind, value = entry
+        for key, sequence, kind, value in _steps(core.Table(opened, name, core.BlockCache(CACHE_BYTES))):
             yield key, None if kind == DELETE else value, sequence
-            entry = cursor.next()
+
+
+def _steps(table: Any) -> Iterator[tuple[bytes, int, int, bytes]]:
+    """(key, sequence, kind, value) one by one; by the core in plain Python, which has no such cursor, all at once."""
+    if not hasattr(table, "cursor"):
+        yield from table.entries_list(scan=True)
+        return
+    cursor = table.cursor(scan=True)
+    entry = cursor.first()
+    while entry is not None:
+        yield entry
+        entry = cursor.next()
