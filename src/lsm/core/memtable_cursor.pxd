@@ -18,14 +18,16 @@ from lsm.core.fault cimport Fault, fault_memory
 from lsm.core.key cimport KIND_PUT, key_prefix, tag_kind, tag_sequence
 from lsm.core.memtable cimport Memtable, memtable_order, lsm_read_lock, lsm_read_unlock
 from lsm.core.rows cimport (Rows, rows_add, rows_beyond, rows_build, rows_decide, rows_decided, rows_no_room, rows_offer)
-from lsm.core.skiplist cimport (NODE_ENTRIES, Entry, Node, Place, entry_key, entry_value, skiplist_before, skiplist_find)
+from lsm.core.skiplist cimport (NODE_ENTRIES, TOWER_MAX, Entry, Link, Node, Place, entry_key, entry_value, skiplist_before,
+                                skiplist_find)
 
 cdef extern from "lsm_bits.h" nogil:
     void lsm_prefetch(const void *p)
 
 
 cdef enum:
-    PREFETCH_AHEAD = 6              # entries: about as long as one takes to come from memory
+    STEP_AHEAD = 6                  # entries: about as long as one takes to come from memory, at a call each
+    PREFETCH_AHEAD = 12             # entries: as many as the processor waits for at once, and some
 
 
 ctypedef struct MemtableCursor:
@@ -36,6 +38,7 @@ ctypedef struct MemtableCursor:
     unsigned int changes
     const Entry *newest             # of the key it stands on
     const Entry *entry              # where it stands
+    bint walking                    # the entries to come were asked for
 
 
 cdef inline int _stand(MemtableCursor *self, const Entry *entry) noexcept nogil:
@@ -74,7 +77,7 @@ cdef inline void _prefetch_entry(const Node *node, unsigned int index) noexcept 
 cdef inline void _prefetch_forward(const MemtableCursor *self) noexcept nogil:
     """Entries lie in the order of their writing, not of their keys: ask for those to come before they are needed."""
     cdef const Node *node = self.node
-    cdef unsigned int ahead = self.index + PREFETCH_AHEAD
+    cdef unsigned int ahead = self.index + STEP_AHEAD
     if self.index == 0 and node.tower[0].next != NULL:
         lsm_prefetch(node.tower[0].next)
         lsm_prefetch(&node.tower[0].next.entry[0])
@@ -87,10 +90,18 @@ cdef inline void _prefetch_forward(const MemtableCursor *self) noexcept nogil:
 
 
 cdef inline void _prefetch_backward(const MemtableCursor *self) noexcept nogil:
-    if self.index >= PREFETCH_AHEAD:
-        _prefetch_entry(self.node, self.index - PREFETCH_AHEAD)
-    elif self.node.before != NULL and self.node.before.count > PREFETCH_AHEAD:
-        _prefetch_entry(self.node.before, self.node.before.count + self.index - PREFETCH_AHEAD)
+    if self.index >= STEP_AHEAD:
+        _prefetch_entry(self.node, self.index - STEP_AHEAD)
+    elif self.node.before != NULL and self.node.before.count > STEP_AHEAD:
+        _prefetch_entry(self.node.before, self.node.before.count + self.index - STEP_AHEAD)
+
+
+cdef inline void _prefetch_next(const MemtableCursor *self) noexcept nogil:
+    """Who seeks as a rule wants some rows: ask for those that no step will ask for."""
+    cdef unsigned int i = self.index + 1
+    while i < self.node.count and i < self.index + STEP_AHEAD:
+        _prefetch_entry(self.node, i)
+        i += 1
 
 
 cdef inline void _find_again(MemtableCursor *self) noexcept nogil:
@@ -141,9 +152,12 @@ cdef inline int _memtable_seek(Cursor *cursor, Slice key, uint64_t tag, Fault *f
     cdef MemtableCursor *self = <MemtableCursor *>cursor
     cdef Place place
     cdef const Entry *entry
+    self.walking = False
     lsm_read_lock(&self.memtable.lock)
     place = skiplist_find(&self.memtable.list, key)
-    if _settle(self, place.node, place.index) and place.found:
+    if _settle(self, place.node, place.index):
+        _prefetch_next(self)
+    if self.base.valid and place.found:
         entry = self.newest
         while entry != NULL and entry.tag > tag:
             entry = entry.older
@@ -159,6 +173,7 @@ cdef inline int _memtable_seek_before(Cursor *cursor, Slice key, uint64_t tag, F
     cdef MemtableCursor *self = <MemtableCursor *>cursor
     cdef Place place
     cdef const Entry *entry
+    self.walking = False
     lsm_read_lock(&self.memtable.lock)
     place = skiplist_find(&self.memtable.list, key)
     if place.found and place.node.entry[place.index].tag > tag:
@@ -177,6 +192,7 @@ cdef inline int _memtable_seek_before(Cursor *cursor, Slice key, uint64_t tag, F
 
 cdef inline int _memtable_first(Cursor *cursor, Fault *fault) noexcept nogil:
     cdef MemtableCursor *self = <MemtableCursor *>cursor
+    self.walking = False
     lsm_read_lock(&self.memtable.lock)
     _settle(self, self.memtable.list.head, 0)
     lsm_read_unlock(&self.memtable.lock)
@@ -187,6 +203,7 @@ cdef inline int _memtable_last(Cursor *cursor, Fault *fault) noexcept nogil:
     cdef MemtableCursor *self = <MemtableCursor *>cursor
     cdef Node *node
     cdef int level
+    self.walking = False
     lsm_read_lock(&self.memtable.lock)
     node = self.memtable.list.head
     level = <int>self.memtable.list.height - 1
@@ -229,9 +246,9 @@ cdef inline const Entry *_seen_by(const Entry *entry, uint64_t sequence) noexcep
 
 
 cdef inline int _decide(Rows *rows, Slice key, const Entry *seen) noexcept nogil:
-    """Forward, the key stood on: 0, or 1 when there is no room, or -1 for no memory."""
+    """Forward, the key stood on, which is not decided: 0, or 1 when there is no room, or -1 for no memory."""
     cdef Slice value
-    if seen == NULL or rows_decided(rows, key):
+    if seen == NULL:
         return 0
     if tag_kind(seen.tag) == KIND_PUT:
         if rows_no_room(rows, key.size, seen.value_size):
@@ -246,31 +263,67 @@ cdef inline int _decide(Rows *rows, Slice key, const Entry *seen) noexcept nogil
     return rows_decide(rows, key.data, key.size)
 
 
-cdef inline unsigned int _meet(MemtableCursor *self, const Entry **met, unsigned int *ahead, bint backward) noexcept nogil:
-    """The newest versions of the keys from the one stood on to the end of its node. They stay where they are, so what is
-    done with them needs no lock."""
-    cdef unsigned int count = 0
-    cdef unsigned int i
-    cdef const Node *near
+ctypedef struct Met:                    # newest versions of keys, in the order in which they are met
+    const Entry *entry[NODE_ENTRIES + PREFETCH_AHEAD]
+    unsigned int count                  # those to be treated
+    unsigned int all                    # and those behind them, which are only asked for
+
+
+cdef inline void _meet_near(const Node *near, Met *met, unsigned int most, bint backward) noexcept nogil:
+    """Those of the node that comes next; the one behind it is asked for, as far as this will touch it."""
+    cdef const char *far = <const char *>(near.before if backward else near.tower[0].next)
+    cdef unsigned int i = 0
+    cdef size_t line
+    if far != NULL:
+        lsm_prefetch(far)
+        for line in range(sizeof(uint64_t) * NODE_ENTRIES // 64, (sizeof(Node) - sizeof(Link) * TOWER_MAX) // 64 + 1):
+            lsm_prefetch(far + 64 * line)
+    while i < near.count and met.all < most:
+        met.entry[met.all] = near.entry[near.count - 1 - i if backward else i]
+        met.all += 1
+        i += 1
+
+
+cdef inline void _meet(MemtableCursor *self, const Rows *rows, Met *met) noexcept nogil:
+    """The keys from the one stood on, as far as its node, the lead and the rows wanted go. Entries stay where they are, so
+    what is done with them needs no lock."""
+    cdef bint backward = rows.backward
+    cdef size_t wanted = rows.most - rows.count
+    cdef unsigned int left
+    cdef unsigned int most
+    cdef int at
+    cdef const Node *node
     lsm_read_lock(&self.memtable.lock)
     _find_again(self)
-    if backward:
-        while count <= self.index:
-            met[count] = self.node.entry[self.index - count]
-            count += 1
-    else:
-        while self.index + count < self.node.count:
-            met[count] = self.node.entry[self.index + count]
-            count += 1
-    near = self.node.before if backward else self.node.tower[0].next
-    if near != NULL:
-        lsm_prefetch(near.tower[0].next if not backward else near.before)
-        for i in range(<unsigned int>PREFETCH_AHEAD):           # these are only asked for
-            if i < near.count:
-                met[count + ahead[0]] = near.entry[near.count - 1 - i if backward else i]
-                ahead[0] += 1
+    node = self.node
+    at = <int>self.index
+    left = self.index + 1 if backward else node.count - self.index
+    most = left if wanted > left else <unsigned int>wanted
+    met.count = 0
+    while met.count < most or met.count == 0:
+        met.entry[met.count] = node.entry[at]
+        met.count += 1
+        if rows.bounded and node.prefix[at] != rows.bound_prefix and (node.prefix[at] > rows.bound_prefix) != backward:
+            break                               # the first that is beyond
+        at += -1 if backward else 1
+    met.all = met.count
+    most = met.count + <unsigned int>PREFETCH_AHEAD
+    if wanted < most:
+        most = <unsigned int>wanted
+    while met.all < most and met.all < left:
+        met.entry[met.all] = node.entry[self.index - met.all if backward else self.index + met.all]
+        met.all += 1
+    node = node.before if backward else node.tower[0].next
+    if met.all < most and node != NULL:
+        _meet_near(node, met, most, backward)
     lsm_read_unlock(&self.memtable.lock)
-    return count
+
+
+cdef inline void _ask(const Met *met, unsigned int i) noexcept nogil:
+    cdef const char *entry = <const char *>met.entry[i]
+    lsm_prefetch(entry)
+    lsm_prefetch(entry + 64)
+    lsm_prefetch(entry + 128)
 
 
 cdef inline void _stand_at(MemtableCursor *self, const Entry *newest, unsigned int index, bint backward) noexcept nogil:
@@ -295,36 +348,43 @@ cdef inline void _leave_node(MemtableCursor *self, bint backward) noexcept nogil
 
 cdef inline int _memtable_fill(Cursor *cursor, Rows *rows, Fault *fault) noexcept nogil:
     cdef MemtableCursor *self = <MemtableCursor *>cursor
-    cdef const Entry *met[NODE_ENTRIES + PREFETCH_AHEAD]
-    cdef unsigned int ahead = 0
+    cdef Met met
+    cdef const Entry *newest
     cdef const Entry *seen
-    cdef unsigned int count = _meet(self, met, &ahead, rows.backward)
-    cdef unsigned int index = self.index
+    cdef unsigned int index
     cdef unsigned int i
     cdef Slice key
     cdef int status = 0
-    for i in range(count):
-        if i + PREFETCH_AHEAD < count + ahead:
-            lsm_prefetch(met[i + PREFETCH_AHEAD])
-            lsm_prefetch(<const char *>met[i + PREFETCH_AHEAD] + 64)
-            lsm_prefetch(<const char *>met[i + PREFETCH_AHEAD] + 128)
-        key = slice_of(entry_key(met[i]), met[i].key_size)
-        if i > 0 and rows_beyond(rows, key_prefix(key.data, key.size), key):
-            _stand_at(self, met[i], index - i if rows.backward else index + i, rows.backward)
+    _meet(self, rows, &met)
+    index = self.index
+    if not self.walking:
+        for i in range(1, min(<unsigned int>PREFETCH_AHEAD, met.count)):
+            _ask(&met, i)
+    self.walking = True
+    for i in range(met.count):
+        newest = met.entry[i]
+        if i + PREFETCH_AHEAD < met.all:
+            _ask(&met, i + <unsigned int>PREFETCH_AHEAD)
+        key = slice_of(entry_key(newest), newest.key_size)
+        if i > 0 and rows.bounded and rows_beyond(rows, key_prefix(key.data, key.size), key):
+            _stand_at(self, newest, index - i if rows.backward else index + i, rows.backward)
             return 0
-        seen = _seen_by(met[i], rows.sequence)
-        if not rows.backward:
+        seen = _seen_by(newest, rows.sequence)
+        if rows.backward:
+            if seen != NULL:
+                status = rows_offer(rows, key, seen.tag, slice_of(entry_value(seen), seen.value_size))
+        elif i > 0 or not rows_decided(rows, key):          # only the first key may also have been met in another source
             status = _decide(rows, key, seen)
-        elif seen != NULL:
-            status = rows_offer(rows, key, seen.tag, slice_of(entry_value(seen), seen.value_size))
         rows.steps -= 1
         if status < 0:
             self.base.valid = False
             return fault_memory(fault)
         if status != 0 or rows.full:
-            _stand_at(self, met[i], index - i if rows.backward else index + i, rows.backward)
+            self.walking = False
+            _stand_at(self, newest, index - i if rows.backward else index + i, rows.backward)
             return 0
-    _stand_at(self, met[count - 1], index - (count - 1) if rows.backward else index + (count - 1), False)
+    i = met.count - 1
+    _stand_at(self, met.entry[i], index - i if rows.backward else index + i, False)
     _leave_node(self, rows.backward)
     return 0
 
