@@ -18,7 +18,7 @@ from lsm.core.block cimport (BlockEntry, BlockView, block_fault, block_restart, 
                              entry_decode)
 from lsm.core.block_builder cimport RESTART_INTERVAL_MAX
 from lsm.core.block_directory cimport directory_offsets, directory_seek, directory_view
-from lsm.core.buffer cimport Buffer, buffer_append, buffer_free, buffer_init, buffer_reserve
+from lsm.core.buffer cimport Buffer, buffer_append, buffer_free, buffer_init, buffer_reserve, buffer_trim
 from lsm.core.cached_block cimport Block, block_data
 from lsm.core.coding cimport Slice, get_fixed32, slice_of
 from lsm.core.cursor cimport Cursor
@@ -33,6 +33,7 @@ cdef extern from "lsm_bits.h" nogil:
 
 cdef enum:
     SEEK_PREFETCH_LINES = 12
+    REST_BYTES = 2048
 
 
 ctypedef struct RunEntry:
@@ -73,6 +74,15 @@ cdef inline void block_cursor_free(BlockCursor *self) noexcept nogil:
     buffer_free(&self.run)
     buffer_free(&self.run_keys)
     self.cursor.valid = False
+
+
+cdef inline void block_cursor_rest(BlockCursor *self) noexcept nogil:
+    """Keep little memory until the next `block_cursor_open`."""
+    self.cursor.valid = False
+    self.directory = NULL
+    buffer_trim(&self.key, REST_BYTES)
+    buffer_trim(&self.run, REST_BYTES)
+    buffer_trim(&self.run_keys, REST_BYTES)
 
 
 cdef inline void block_cursor_close(Cursor *cursor) noexcept nogil:

@@ -389,6 +389,10 @@ cdef inline int _memtable_fill(Cursor *cursor, Rows *rows, Fault *fault) noexcep
     return 0
 
 
+cdef inline void _memtable_rest(Cursor *cursor) noexcept nogil:
+    cursor.valid = False
+
+
 cdef inline void _memtable_close(Cursor *cursor) noexcept nogil:
     free(cursor)
 
@@ -409,5 +413,6 @@ cdef inline Cursor *memtable_cursor(Memtable *memtable) noexcept nogil:
     self.base.next = _memtable_next
     self.base.prev = _memtable_prev
     self.base.fill = _memtable_fill
+    self.base.rest = _memtable_rest
     self.base.close = _memtable_close
     return &self.base

@@ -19,10 +19,10 @@ from libc.stdlib cimport calloc, free
 
 from lsm.core.block_cursor cimport (BlockCursor, block_cursor_enter, block_cursor_first, block_cursor_free, block_cursor_init,
                                     block_cursor_last, block_cursor_next, block_cursor_open, block_cursor_prev,
-                                    block_cursor_seek)
+                                    block_cursor_rest, block_cursor_seek)
 from lsm.core.block_format cimport SealedBlock, sealed_block, sealed_open
 from lsm.core.block_rows cimport block_rows
-from lsm.core.buffer cimport Buffer, buffer_free, buffer_reserve
+from lsm.core.buffer cimport Buffer, buffer_free, buffer_reserve, buffer_trim
 from lsm.core.cache cimport cache_ask, cache_ask_rows, cache_fill, cache_has_room, cache_peek
 from lsm.core.cache_shard cimport slot_empty
 from lsm.core.cached_block cimport Block, block_release
@@ -74,6 +74,7 @@ cdef inline Cursor *table_cursor_open(Table *table, bint scan) noexcept nogil:
     self.block.cursor.next = table_cursor_next
     self.block.cursor.prev = table_cursor_prev
     self.block.cursor.fill = table_cursor_fill
+    self.block.cursor.rest = table_cursor_rest
     self.block.cursor.close = table_cursor_close
     return &self.block.cursor
 
@@ -85,6 +86,24 @@ cdef inline void table_cursor_close(Cursor *cursor) noexcept nogil:
     buffer_free(&self.opened)
     block_cursor_free(&self.block)
     free(self)
+
+
+cdef inline void table_cursor_rest(Cursor *cursor) noexcept nogil:
+    cdef TableCursor *self = <TableCursor *>cursor
+    cursor.valid = False
+    block_release(self.held)
+    self.held = NULL
+    buffer_trim(&self.span, 0)
+    buffer_trim(&self.opened, 0)
+    self.span_first = self.span_end = self.following = 0
+    self.span_bytes = TABLE_SPAN_BYTES if self.scan else AHEAD_BYTES_FIRST
+    block_cursor_rest(&self.block)
+
+
+cdef inline void table_cursor_turn_to(Cursor *cursor, Table *table) noexcept nogil:
+    """As if it had been opened on another table."""
+    table_cursor_rest(cursor)
+    (<TableCursor *>cursor).table = table
 
 
 cdef inline bint _wanted(const TableCursor *self, size_t index) noexcept nogil:
