@@ -25,6 +25,13 @@ static inline uint64_t lsm_load_big64(const void *p) {
 #define lsm_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define lsm_add(p, v) __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
 
+/* Take a word that is 0 while nobody has it: did this do so? Given back by storing 0 with release. */
+static inline int lsm_try(uint32_t *word) {
+    uint32_t free = 0;
+    return __atomic_load_n(word, __ATOMIC_RELAXED) == 0
+        && __atomic_compare_exchange_n(word, &free, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
 /* Ask for the cache line at p. The empty asm keeps gcc from dropping calls of functions that do nothing else. */
 #define lsm_prefetch(p)                \
     do {                               \

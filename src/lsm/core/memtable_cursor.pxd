@@ -17,9 +17,10 @@ from lsm.core.cursor cimport Cursor
 from lsm.core.fault cimport Fault, fault_memory
 from lsm.core.key cimport KIND_PUT, key_prefix, tag_kind, tag_sequence
 from lsm.core.memtable cimport Memtable, memtable_order, lsm_read_lock, lsm_read_unlock
+from lsm.core.memtable_posts cimport posts_make, posts_wanted
 from lsm.core.rows cimport (Rows, rows_add, rows_beyond, rows_build, rows_decide, rows_decided, rows_no_room, rows_offer)
-from lsm.core.skiplist cimport (NODE_ENTRIES, TOWER_MAX, Entry, Link, Node, Place, entry_key, entry_value, skiplist_before,
-                                skiplist_find)
+from lsm.core.skiplist cimport (NODE_ENTRIES, TOWER_MAX, Entry, Link, Node, Place, _find_node, _first_not_below, entry_key,
+                                entry_value, skiplist_before, skiplist_find, skiplist_find_in)
 
 cdef extern from "lsm_bits.h" nogil:
     void lsm_prefetch(const void *p)
@@ -96,12 +97,29 @@ cdef inline void _prefetch_backward(const MemtableCursor *self) noexcept nogil:
         _prefetch_entry(self.node.before, self.node.before.count + self.index - STEP_AHEAD)
 
 
-cdef inline void _prefetch_next(const MemtableCursor *self) noexcept nogil:
-    """Who seeks as a rule wants some rows: ask for those that no step will ask for."""
-    cdef unsigned int i = self.index + 1
-    while i < self.node.count and i < self.index + STEP_AHEAD:
-        _prefetch_entry(self.node, i)
+cdef inline void _ask_rows(const Node *node, uint64_t prefix) noexcept nogil:
+    """Who seeks as a rule wants some rows: ask for the entry that the search within a node will come to and for those
+    behind it that no step will ask for, all before the first is waited for."""
+    cdef const Node *near = node.tower[0].next
+    cdef unsigned int i = _first_not_below(node, prefix)
+    cdef unsigned int end = i + <unsigned int>STEP_AHEAD
+    if end > node.count:
+        end = node.count
+        if near != NULL:
+            lsm_prefetch(near)
+            lsm_prefetch(&near.entry[0])
+            lsm_prefetch(&near.tower[0])
+    while i < end:
+        _prefetch_entry(node, i)
         i += 1
+
+
+cdef inline Place _find(const MemtableCursor *self, Slice key) noexcept nogil:
+    """skiplist_find, by who will go on from there."""
+    cdef uint64_t prefix = key_prefix(key.data, key.size)
+    cdef Node *node = _find_node(&self.memtable.list, prefix, key.data, key.size)
+    _ask_rows(node, prefix)
+    return skiplist_find_in(node, prefix, key)
 
 
 cdef inline void _find_again(MemtableCursor *self) noexcept nogil:
@@ -152,12 +170,12 @@ cdef inline int _memtable_seek(Cursor *cursor, Slice key, uint64_t tag, Fault *f
     cdef MemtableCursor *self = <MemtableCursor *>cursor
     cdef Place place
     cdef const Entry *entry
+    cdef bint posts
     self.walking = False
     lsm_read_lock(&self.memtable.lock)
-    place = skiplist_find(&self.memtable.list, key)
-    if _settle(self, place.node, place.index):
-        _prefetch_next(self)
-    if self.base.valid and place.found:
+    posts = posts_wanted(self.memtable)
+    place = _find(self, key)
+    if _settle(self, place.node, place.index) and place.found:
         entry = self.newest
         while entry != NULL and entry.tag > tag:
             entry = entry.older
@@ -166,6 +184,8 @@ cdef inline int _memtable_seek(Cursor *cursor, Slice key, uint64_t tag, Fault *f
         else:
             _next_key(self)
     lsm_read_unlock(&self.memtable.lock)
+    if posts:
+        posts_make(self.memtable)
     return 0
 
 
