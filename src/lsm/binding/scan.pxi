@@ -16,12 +16,12 @@ import operator as _operator
 
 cdef extern from *:
     """
-    /* A tuple of two. When nobody but `kept` has the one given out before, as in `for key, value in ...`, it is used again,
-       as zip and the items of a dict do. A build without the GIL cannot know who else has it. */
+    /* A tuple of two, whose references are taken over; NULL for one of them is an error. When nobody but `kept` has the one
+       given out before, as in `for key, value in ...`, it is used again, as zip and the items of a dict do. A build
+       without the GIL cannot know who else has it. */
     static CYTHON_INLINE PyObject *lsm_make_pair(PyObject **kept, PyObject *key, PyObject *value) {
         PyObject *pair = *kept;
-        Py_INCREF(key);
-        Py_INCREF(value);
+        if (key == NULL || value == NULL) goto failed;
     #ifndef Py_GIL_DISABLED
         if (pair != NULL && Py_REFCNT(pair) == 1) {
             PyObject *old_key = PyTuple_GET_ITEM(pair, 0), *old_value = PyTuple_GET_ITEM(pair, 1);
@@ -37,11 +37,7 @@ cdef extern from *:
         }
     #endif
         pair = PyTuple_New(2);
-        if (pair == NULL) {
-            Py_DECREF(key);
-            Py_DECREF(value);
-            return NULL;
-        }
+        if (pair == NULL) goto failed;
         PyTuple_SET_ITEM(pair, 0, key);
         PyTuple_SET_ITEM(pair, 1, value);
     #ifndef Py_GIL_DISABLED
@@ -51,13 +47,21 @@ cdef extern from *:
         }
     #endif
         return pair;
+    failed:
+        Py_XDECREF(key);
+        Py_XDECREF(value);
+        return NULL;
     }
 
     /* for loops and lists ask by the slot; `__next__` stays for who calls it by name */
     static void lsm_set_next(PyObject *type, iternextfunc next) { ((PyTypeObject *)type)->tp_iternext = next; }
     """
     void lsm_set_next(object type, PyObject *(*next)(PyObject *given) except? NULL)
-    tuple make_pair "lsm_make_pair"(PyObject **kept, bytes key, bytes value)
+    PyObject *make_pair "lsm_make_pair"(PyObject **kept, PyObject *key, PyObject *value) except NULL
+
+cdef extern from "Python.h":
+    PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *data, Py_ssize_t size) except NULL
+    PyObject *_new_bytes_or_null "PyBytes_FromStringAndSize"(const char *data, Py_ssize_t size)
 
 
 cdef enum:
@@ -358,20 +362,26 @@ cdef class Scan(Range):
         Py_DECREF(given)
         return given
 
-    cdef object row(self):
-        """The next one; None when there are no more."""
+    cdef inline PyObject *row(self) except? NULL:
+        """The next one, a reference of the caller's; NULL and no exception when there are no more."""
         cdef Rows *batch = &self.batch
         cdef size_t at = self.at
+        cdef Slice key
+        cdef Slice value
         if at == batch.count or self.walk == NULL or self.busy or self.store.gate & GATE_SHUT:
             at = self.more()
             if self.ended:
-                return None
+                return NULL
         self.at = at + 1
         if not self.with_values:
-            return bytes_of(rows_key_at(batch, at))
+            key = rows_key_at(batch, at)
+            return new_bytes(<const char *>key.data, <Py_ssize_t>key.size)
+        value = rows_value_at(batch, at)
         if not self.with_keys:
-            return bytes_of(rows_value_at(batch, at))
-        return make_pair(&self.pair, bytes_of(rows_key_at(batch, at)), bytes_of(rows_value_at(batch, at)))
+            return new_bytes(<const char *>value.data, <Py_ssize_t>value.size)
+        key = rows_key_at(batch, at)
+        return make_pair(&self.pair, _new_bytes_or_null(<const char *>key.data, <Py_ssize_t>key.size),
+                         _new_bytes_or_null(<const char *>value.data, <Py_ssize_t>value.size))
 
     cdef size_t more(self) except? 0:
         """Where the next row is in the batch: gathers more if need be, and sets `ended` when there are none."""
@@ -400,13 +410,10 @@ cdef class Scan(Range):
 cdef PyObject *scan_next(PyObject *given) except? NULL:
     """The next row of a Scan, a reference of the caller's. At the end NULL, and no exception: that is what the slot of
     iterators may answer, and it costs a tenth of a StopIteration."""
-    cdef Scan scan = <Scan>given
-    with cython.critical_section(scan):
-        row = scan.row()
-    if row is None:
-        return NULL
-    Py_INCREF(row)
-    return <PyObject *>row
+    cdef PyObject *row
+    with cython.critical_section(<object>given):
+        row = (<Scan>given).row()
+    return row
 
 
 lsm_set_next(Scan, scan_next)

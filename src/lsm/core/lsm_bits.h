@@ -18,6 +18,20 @@ static inline uint64_t lsm_load_big64(const void *p) {
     return v;
 }
 
+static inline void lsm_store_big64(void *p, uint64_t v) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    memcpy(p, &v, 8);
+}
+
+static inline void lsm_store_big32(void *p, uint32_t v) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    v = __builtin_bswap32(v);
+#endif
+    memcpy(p, &v, 4);
+}
+
 /* acquire/release loads and stores of aligned words shared between a writer and readers without a lock */
 #define lsm_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define lsm_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)

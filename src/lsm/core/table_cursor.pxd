@@ -17,7 +17,7 @@ costs no copy. Owner: made by `table_cursor_open`, freed by its `close`; the Tab
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
 
-from lsm.core.block_cursor cimport (BlockCursor, block_cursor_enter, block_cursor_first, block_cursor_free, block_cursor_init,
+from lsm.core.block_cursor cimport (SEEK_PREFETCH_LINES, BlockCursor, block_cursor_enter, block_cursor_first, block_cursor_free, block_cursor_init,
                                     block_cursor_last, block_cursor_next, block_cursor_open, block_cursor_prev,
                                     block_cursor_rest, block_cursor_seek)
 from lsm.core.block_format cimport SealedBlock, sealed_block, sealed_open
@@ -344,6 +344,13 @@ cdef inline int table_cursor_fill(Cursor *cursor, Rows *rows, Fault *fault) noex
     return _cursor_previous_block(cursor, fault) if rows.backward else _cursor_next_block(cursor, fault)
 
 
+cdef inline void _ask_beyond(const TableCursor *self) noexcept nogil:
+    """Who seeks as a rule wants some rows: where those may go on in the next block, ask for that if it is cached."""
+    if (self.held != NULL and self.index + 1 < self.table.index.count
+            and self.block.view.entries_end - self.block.at < SEEK_PREFETCH_LINES * 64):
+        cache_ask_rows(&self.table.slots[self.index + 1])
+
+
 cdef inline int table_cursor_seek(Cursor *cursor, Slice key, uint64_t tag, Fault *fault) noexcept nogil:
     cdef TableCursor *self = <TableCursor *>cursor
     cdef size_t count = self.table.index.count
@@ -357,6 +364,7 @@ cdef inline int table_cursor_seek(Cursor *cursor, Slice key, uint64_t tag, Fault
         if block_cursor_seek(cursor, key, tag, fault) != 0:
             return -1
         if cursor.valid:
+            _ask_beyond(self)
             return 0
         index += 1
     return 0
