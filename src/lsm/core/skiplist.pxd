@@ -11,7 +11,7 @@ long as the memtable lives. The versions of one node may be read at any time; it
 
 Invariants (`skiplist_check`): entries ascending within a node and across `tower[0]`; the lowest key of a node other
 than the head never changes; `before` is the inverse of `tower[0].next`; `tower[l].low` is the prefix of the lowest key
-of `tower[l].next`; a node is never empty, but for the head.
+of `tower[l].next`; a node is never empty, but for the head; signposts ascend and say what their nodes begin with.
 
 `changes` of a node counts what moved entries within it; a cursor that kept (node, index) compares it and looks again
 when it differs.
@@ -383,6 +383,7 @@ cdef inline int skiplist_check(const Skiplist *self) noexcept nogil:
     cdef uint32_t i
     cdef uint32_t level
     cdef uint64_t crowded = 0
+    cdef size_t at
     while node != NULL:
         crowded += node.count - NODE_ENTRIES // 2 if node.count > NODE_ENTRIES // 2 else 0
         if node != self.head and node.count == 0:
@@ -406,4 +407,9 @@ cdef inline int skiplist_check(const Skiplist *self) noexcept nogil:
         if node.tower[0].next != NULL and node.tower[0].next.before != node:
             return 7
         node = node.tower[0].next
-    return 0 if crowded == self.crowded else 8
+    if crowded != self.crowded:
+        return 8
+    for at in range(self.posts.count):
+        if self.posts.node[at].prefix[0] != self.posts.low[at] or (at > 0 and self.posts.low[at] < self.posts.low[at - 1]):
+            return 9
+    return 0
