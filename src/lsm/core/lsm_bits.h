@@ -64,6 +64,16 @@ static inline void lsm_copy_over(uint8_t *to, const uint8_t *from, size_t size) 
         i += 16;
     } while (i < size);
 }
+/* Copy `size` bytes, touching no others: memcpy without the call for what is of the size of a row. */
+static inline void lsm_copy_exact(uint8_t *to, const uint8_t *from, size_t size) {
+    size_t i;
+    if (size < 16 || size > 512) {
+        if (size > 0) memcpy(to, from, size);
+        return;
+    }
+    for (i = 0; i < size - 16; i += 16) memcpy(to + i, from + i, 16);
+    memcpy(to + size - 16, from + size - 16, 16);
+}
 #define lsm_likely(x) __builtin_expect(!!(x), 1)
 #define lsm_unlikely(x) __builtin_expect(!!(x), 0)
 

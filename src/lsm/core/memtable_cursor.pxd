@@ -8,7 +8,7 @@ ahead: otherwise each row would wait for memory.
 Owner: freed by its `close`; the memtable outlives it. Threads: one at a time, beside the memtable's writer: each move
 holds the memtable's lock, shared.
 """
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
@@ -24,6 +24,7 @@ from lsm.core.skiplist cimport (NODE_ENTRIES, TOWER_MAX, Entry, Link, Node, Plac
 
 cdef extern from "lsm_bits.h" nogil:
     void lsm_prefetch(const void *p)
+    void lsm_copy_exact(unsigned char *to, const unsigned char *from_, size_t size)
 
 
 cdef enum:
@@ -346,6 +347,50 @@ cdef inline void _ask(const Met *met, unsigned int i) noexcept nogil:
     lsm_prefetch(entry + 128)
 
 
+cdef inline unsigned int _plain_rows(Rows *rows, const Met *met, unsigned int i) noexcept nogil:
+    """Forward, both columns: add the rows from the i-th on as long as there is nothing to decide, that is, as the newest
+    version is a put that the moment sees, is surely not beyond, and has room there already. The first that is not added."""
+    cdef unsigned int first = i
+    cdef const Entry *newest
+    cdef size_t keys_end = rows.keys.capacity
+    cdef size_t values_end = rows.values.capacity
+    cdef size_t most = rows.most if rows.most < rows.room else rows.room
+    cdef uint64_t sequence = rows.sequence
+    cdef size_t count = rows.count
+    cdef size_t key_at = rows.keys.size
+    cdef size_t value_at = rows.values.size
+    cdef size_t key_end
+    cdef size_t value_end
+    while i < met.count and count + 1 < most:           # the row that makes it full is not for here
+        newest = met.entry[i]
+        if i + PREFETCH_AHEAD < met.all:
+            _ask(met, i + <unsigned int>PREFETCH_AHEAD)
+        key_end = key_at + newest.key_size
+        value_end = value_at + newest.value_size
+        if (tag_sequence(newest.tag) > sequence or tag_kind(newest.tag) != KIND_PUT or key_end > keys_end
+                or value_end > values_end or key_end + value_end > rows.most_bytes):
+            break
+        if rows.bounded and key_prefix(entry_key(newest), newest.key_size) >= rows.bound_prefix:
+            break
+        lsm_copy_exact(rows.keys.data + key_at, entry_key(newest), newest.key_size)
+        lsm_copy_exact(rows.values.data + value_at, entry_value(newest), newest.value_size)
+        rows.decided_at = key_at
+        key_at = key_end
+        value_at = value_end
+        count += 1
+        rows.key_ends[count] = <int32_t>key_at
+        rows.value_ends[count] = <int32_t>value_at
+        i += 1
+    if i > first:
+        rows.decided = rows.decided_in_keys = True
+        rows.decided_size = key_at - rows.decided_at
+        rows.keys.size = key_at
+        rows.values.size = value_at
+        rows.count = count
+        rows.steps -= i - first
+    return i
+
+
 cdef inline void _stand_at(MemtableCursor *self, const Entry *newest, unsigned int index, bint backward) noexcept nogil:
     self.index = index
     self.newest = newest
@@ -375,13 +420,15 @@ cdef inline int _memtable_fill(Cursor *cursor, Rows *rows, Fault *fault) noexcep
     cdef unsigned int i
     cdef Slice key
     cdef int status = 0
+    cdef bint plain = rows.with_keys and rows.with_values and not rows.backward
     _meet(self, rows, &met)
     index = self.index
     if not self.walking:
         for i in range(1, min(<unsigned int>PREFETCH_AHEAD, met.count)):
             _ask(&met, i)
     self.walking = True
-    for i in range(met.count):
+    i = 0
+    while i < met.count:
         newest = met.entry[i]
         if i + PREFETCH_AHEAD < met.all:
             _ask(&met, i + <unsigned int>PREFETCH_AHEAD)
@@ -403,6 +450,9 @@ cdef inline int _memtable_fill(Cursor *cursor, Rows *rows, Fault *fault) noexcep
             self.walking = False
             _stand_at(self, newest, index - i if rows.backward else index + i, rows.backward)
             return 0
+        i += 1
+        if plain:
+            i = _plain_rows(rows, &met, i)
     i = met.count - 1
     _stand_at(self, met.entry[i], index - i if rows.backward else index + i, False)
     _leave_node(self, rows.backward)
