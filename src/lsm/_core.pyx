@@ -52,13 +52,12 @@ from lsm.core.rows cimport (
     ROWS_BYTES_MAX, Rows, rows_again, rows_begin, rows_free, rows_init, rows_key_at, rows_part, rows_small, rows_value_at,
     rows_widen,
 )
-from lsm.core.run_cursor cimport RunCursor, run_cursor_open
+from lsm.core.run_cursor cimport run_cursor_open
 from lsm.core.skiplist cimport Entry, entry_bytes, entry_value, skiplist_check
 from lsm.core.find_many cimport MANY_MAX, Wanted, sources_find_many, wanted_begin, wanted_release
 from lsm.core.sources cimport (
     LOOKUP_WOULD_READ, Lookup, Run, Sources, lookup_release, run_init, sources_find, sources_free, sources_init,
 )
-from lsm.core.table_cursor cimport TableCursor
 from lsm.core.visible cimport (
     Visible, visible_close, visible_first, visible_init, visible_last, visible_next, visible_prev,
     visible_resume, visible_seek,

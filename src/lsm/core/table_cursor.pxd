@@ -17,9 +17,9 @@ costs no copy. Owner: made by `table_cursor_open`, freed by its `close`; the Tab
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
 
-from lsm.core.block_cursor cimport (SEEK_PREFETCH_LINES, BlockCursor, block_cursor_enter, block_cursor_first, block_cursor_free, block_cursor_init,
-                                    block_cursor_last, block_cursor_next, block_cursor_open, block_cursor_prev,
-                                    block_cursor_rest, block_cursor_seek)
+from lsm.core.block_cursor cimport (SEEK_PREFETCH_LINES, BlockCursor, block_cursor_enter, block_cursor_first,
+                                    block_cursor_free, block_cursor_init, block_cursor_last, block_cursor_next,
+                                    block_cursor_open, block_cursor_prev, block_cursor_rest, block_cursor_seek)
 from lsm.core.block_format cimport SealedBlock, sealed_block, sealed_open
 from lsm.core.block_rows cimport block_rows
 from lsm.core.buffer cimport Buffer, buffer_free, buffer_reserve, buffer_trim
