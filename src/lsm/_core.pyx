@@ -10,7 +10,7 @@ from cpython.buffer cimport (
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.pycapsule cimport PyCapsule_Destructor, PyCapsule_GetPointer, PyCapsule_New
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.ref cimport Py_INCREF, Py_XDECREF, Py_XINCREF, PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, Py_XINCREF, PyObject
 from libc.errno cimport EDQUOT, EIO, ENOMEM, ENOSPC
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
@@ -49,20 +49,21 @@ from lsm.core.retain cimport Retain, retain_entry, retain_free, retain_init
 from lsm.core.cursor cimport Waiting
 from lsm.core.gather cimport GATHERED_ALL, GATHERED_PAUSED, gather, gather_begin
 from lsm.core.rows cimport (
-    ROWS_BYTES_MAX, Rows, rows_begin, rows_free, rows_init, rows_key_at, rows_part, rows_value_at, rows_widen,
+    ROWS_BYTES_MAX, Rows, rows_again, rows_begin, rows_free, rows_init, rows_key_at, rows_part, rows_small, rows_value_at,
+    rows_widen,
 )
-from lsm.core.run_cursor cimport RunCursor, run_cursor_open
+from lsm.core.run_cursor cimport run_cursor_open
 from lsm.core.skiplist cimport Entry, entry_bytes, entry_value, skiplist_check
 from lsm.core.find_many cimport MANY_MAX, Wanted, sources_find_many, wanted_begin, wanted_release
 from lsm.core.sources cimport (
     LOOKUP_WOULD_READ, Lookup, Run, Sources, lookup_release, run_init, sources_find, sources_free, sources_init,
 )
-from lsm.core.table_cursor cimport TableCursor
 from lsm.core.visible cimport (
     Visible, visible_close, visible_first, visible_init, visible_last, visible_next, visible_prev,
     visible_resume, visible_seek,
     visible_seek_before,
 )
+from lsm.core.walk cimport Walk, walk_again, walk_cursors, walk_free, walk_open, walk_rest
 
 cdef extern from "lsm_bits.h" nogil:
     uint64_t lsm_load_acquire(const uint64_t *p)

@@ -27,6 +27,7 @@ from lsm.core.key cimport KIND_DELETE, compare_keys, tag_kind, tag_sequence
 from lsm.core.memtable_index cimport (MemtableIndex, index_ask, index_ask_entry, index_bytes, index_find, index_free,
                                       index_grown, index_has_room, index_init, index_put)
 from lsm.core.skiplist cimport Entry, Node, Skiplist, entry_key, entry_new, skiplist_init, skiplist_needs
+from lsm.core.signposts cimport Signposts, signposts_free
 from lsm.core.skiplist_batch cimport BATCH_MAX, skiplist_link_all
 
 cdef extern from "lsm_bits.h" nogil:
@@ -36,6 +37,7 @@ cdef extern from "lsm_bits.h" nogil:
     void lsm_read_unlock(lsm_rwlock *lock)
     void lsm_write_lock(lsm_rwlock *lock)
     void lsm_write_unlock(lsm_rwlock *lock)
+    uint64_t lsm_load_relaxed(const uint64_t *p)
     void lsm_store_relaxed(uint64_t *p, uint64_t value)
 
 ctypedef struct Memtable:
@@ -48,6 +50,10 @@ ctypedef struct Memtable:
     bint ascending                  # the keys of those that wait
     bint assured                    # the writer's: there are nodes for what waits and one more
     lsm_rwlock lock
+    Signposts posts_made            # memtable_posts.pxd
+    Node *posts_at
+    unsigned int posts_at_work
+    uint64_t posts_bytes
     uint64_t entries                # versions, not keys
     uint64_t tombstones
     uint64_t last_sequence          # of the newest entry, 0 while empty
@@ -72,11 +78,13 @@ cdef inline void memtable_free(Memtable *self) noexcept nogil:
     arena_free(&self.nodes)
     arena_free(&self.entries_arena)
     index_free(&self.index)
+    signposts_free(&self.posts_made)
+    signposts_free(&self.list.posts)
     free(self)
 
 
 cdef inline uint64_t memtable_bytes(Memtable *self) noexcept nogil:
-    return arena_used(&self.nodes) + arena_used(&self.entries_arena) + index_bytes(&self.index)
+    return arena_used(&self.nodes) + arena_used(&self.entries_arena) + index_bytes(&self.index) + lsm_load_relaxed(&self.posts_bytes)
 
 
 cdef inline int _index_grow(Memtable *self, uint64_t insertions) noexcept nogil:
