@@ -257,3 +257,19 @@ def test_the_page_names_every_file():
     page = (pathlib.Path(__file__).resolve().parent.parent / "docs" / "engine-pylsm.md").read_text()
     for path in sorted(pathlib.Path(_pycore.__file__).parent.glob("*.py")):
         assert path.name == "__init__.py" or f"`{path.name}`" in page, path.name
+
+
+def test_a_block_cache_is_taken_whichever_core_it_is_of(tmp_path):
+    for cache in (lsm.BlockCache(1 << 20), _pycore.BlockCache(1 << 20)):
+        used = []
+        for name in ("a", "b"):
+            with lsm.open(tmp_path / name, engine="pylsm", block_cache=cache) as db:
+                db.update({b"%03d" % number: bytes(100) for number in range(300)})
+                db.flush()
+                assert len(db) == 300
+                used.append(db.stats().cache_used)
+                assert db.stats().cache_capacity == 1 << 20
+                with lsm.open(tmp_path / name, engine="pylsm", block_cache=cache, read_only=True) as reader:
+                    assert len(reader) == 300 and reader.stats().cache_used > used[-1], "it is one cache for both"
+    with pytest.raises(TypeError, match="BlockCache"):
+        lsm.open(tmp_path / "c", engine="pylsm", block_cache=1 << 20)
