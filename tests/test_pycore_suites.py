@@ -4,6 +4,7 @@ disks, the model. Each test is imported from where it is told; here there are fe
 `lsm.open` and `lsm.DB` mean pylsm in this module.
 """
 import random
+import signal
 
 import lsm
 import pytest
@@ -83,3 +84,41 @@ def test_operations_fail(error, sticky):
     clean.db.close()
     for after in range(1, steps, steps // 12):
         play("plain faults", {"error": error, "after": after, "sticky": sticky}, every=12)
+
+
+@pytest.mark.timeout(120, method="thread")
+def test_a_handler_that_uses_the_database_waits_for_nobody(path, rng):
+    """It comes in the middle of whatever the main thread does, locks held: it gets an answer, or BusyError."""
+    model, told = {}, {"rows": 0, "busy": 0, "writes": 0}
+
+    def use(number, frame):
+        try:
+            assert db.get(b"always") == b"there"
+            told["rows"] += len(list(db.scan(b"a", limit=3)))
+            with db.cursor() as cursor:
+                assert cursor.seek(b"always")
+            db.put(b"from the handler", b"%d" % told["writes"])
+            told["writes"] += 1
+        except lsm.BusyError:
+            told["busy"] += 1
+        signal.setitimer(signal.ITIMER_REAL, rng.random() * 0.001 + 1e-5)       # not before this one has ended
+
+    with lsm.open(path, memtable_bytes=64 << 10, block_cache_bytes=64 << 10, compression="none") as db:
+        db.put(b"always", b"there")
+        before = signal.signal(signal.SIGALRM, use)
+        signal.setitimer(signal.ITIMER_REAL, 0.001)
+        try:
+            for number in range(3000):
+                key = b"k%03d" % rng.randrange(400)
+                model[key] = b"%d" % number
+                db.put(key, model[key])
+                assert db.get(key) == model[key]
+                if number % 50 == 0:
+                    assert dict(db.scan(prefix=b"k")) == model
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        assert dict(db.scan(prefix=b"k")) == model and dict(db.scan(prefix=b"k", reverse=True)) == model
+        assert int(db.get(b"from the handler", b"-1")) == told["writes"] - 1 and told["rows"] and told["busy"], told
+    with lsm.open(path) as db:
+        assert dict(db.scan(prefix=b"k")) == model and db.verify().ok
