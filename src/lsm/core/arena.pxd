@@ -8,17 +8,26 @@ the memtable. Allocations are aligned to eight bytes.
 Large blocks are aligned to huge pages and asked to be made of them, where the system has any: a memtable of tens of
 megabytes read at random otherwise misses the translation cache at every step.
 
+A Supply is the next such block, made ready by a preparer (preparer.pxd): the first touch of fresh memory is when the
+system clears it, which takes as long as writing a thousand entries. An arena without a supply, or whose supply is not ready
+yet, takes fresh memory itself.
+
 Invariant: `left` bytes at `at` are free; everything before `at` belongs to whoever was handed it, until `arena_free`.
-Threads: one writer at a time (the memtable's lock); `used` may be read at any time.
+Threads: one writer at a time (the memtable's lock); `used` may be read at any time; a supply's block is exchanged.
 """
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
+
+from lsm.core.preparer cimport TASK_BLOCK, Preparer, preparer_ask
 
 cdef extern from "lsm_bits.h" nogil:
     void LSM_ASSERT(bint condition)
     uint64_t lsm_load_relaxed(uint64_t *p)
     void lsm_store_relaxed(uint64_t *p, uint64_t value)
     void *lsm_huge_alloc(size_t size)
+    void lsm_touch(void *memory, size_t size)
+    void *lsm_load_acquire(void **p)
+    void *lsm_exchange(void **p, void *value)
 
 
 cdef enum:
@@ -31,7 +40,13 @@ cdef struct ArenaBlock:
     uint64_t aligned                # keeps what follows at a multiple of sixteen
 
 
+ctypedef struct Supply:
+    void *block                     # of ARENA_BLOCK_LAST bytes, touched; or NULL
+    Preparer *preparer
+
+
 ctypedef struct Arena:
+    Supply *supply                  # or NULL
     ArenaBlock *block
     uint8_t *at
     size_t left
@@ -43,7 +58,32 @@ cdef inline size_t arena_round(size_t size) noexcept nogil:
     return (size + 7) & ~<size_t>7
 
 
+cdef inline void *_supply_take(Supply *self) noexcept nogil:
+    cdef void *block = lsm_exchange(&self.block, NULL)
+    preparer_ask(self.preparer, TASK_BLOCK)
+    return block
+
+
+cdef inline bint supply_prepare(void *subject) noexcept nogil:
+    """The preparer's work: have a block ready."""
+    cdef Supply *self = <Supply *>subject
+    cdef void *block
+    if lsm_load_acquire(&self.block) != NULL:
+        return False
+    block = lsm_huge_alloc(ARENA_BLOCK_LAST)
+    if block != NULL:
+        lsm_touch(block, ARENA_BLOCK_LAST)
+        free(lsm_exchange(&self.block, block))
+    return False
+
+
+cdef inline void supply_free(Supply *self) noexcept nogil:
+    """Once the preparer has ended."""
+    free(lsm_exchange(&self.block, NULL))
+
+
 cdef inline void arena_init(Arena *self) noexcept nogil:
+    self.supply = NULL
     self.block = NULL
     self.at = NULL
     self.left = 0
@@ -65,11 +105,14 @@ cdef inline void arena_free(Arena *self) noexcept nogil:
 cdef inline ArenaBlock *arena_block_new(const Arena *self, size_t size, size_t *room) noexcept nogil:
     """A block with `room` bytes for allocations, at least `size`, that is not part of the arena yet; NULL when there is no
     memory."""
+    cdef void *block = NULL
     room[0] = self.block_bytes - sizeof(ArenaBlock)
     if room[0] < size:
         room[0] = size
     if room[0] + sizeof(ArenaBlock) == ARENA_BLOCK_LAST:
-        return <ArenaBlock *>lsm_huge_alloc(ARENA_BLOCK_LAST)
+        if self.supply != NULL:
+            block = _supply_take(self.supply)
+        return <ArenaBlock *>(block if block != NULL else lsm_huge_alloc(ARENA_BLOCK_LAST))
     return <ArenaBlock *>malloc(sizeof(ArenaBlock) + room[0])
 
 

@@ -23,6 +23,7 @@ static inline uint64_t lsm_load_big64(const void *p) {
 #define lsm_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 #define lsm_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define lsm_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define lsm_exchange(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
 #define lsm_add(p, v) __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
 
 /* Ask for the cache line at p. The empty asm keeps gcc from dropping calls of functions that do nothing else. */
@@ -106,6 +107,11 @@ static inline void *lsm_huge_alloc(size_t size) {
     (void)madvise(memory, size, MADV_HUGEPAGE);     /* advice: refused, it is ordinary memory */
 #endif
     return memory;
+}
+
+/* Have the system give all pages of this memory now. */
+static inline void lsm_touch(void *memory, size_t size) {
+    for (size_t i = 0; i < size; i += 4096) ((volatile uint8_t *)memory)[i] = 0;
 }
 
 /* LSM_ASSERT(condition): an invariant of the C parts, checked in debug builds (LSM_DEBUG=1), free otherwise. */

@@ -21,7 +21,8 @@ from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from lsm.core.arena cimport Arena, ArenaBlock, arena_attach, arena_block_new, arena_ensure, arena_free, arena_init, arena_used
+from lsm.core.arena cimport (Arena, ArenaBlock, Supply, arena_attach, arena_block_new, arena_ensure, arena_free,
+                                  arena_init, arena_used)
 from lsm.core.coding cimport Slice
 from lsm.core.key cimport KIND_DELETE, compare_keys, tag_kind, tag_sequence
 from lsm.core.memtable_index cimport (MemtableIndex, index_ask, index_ask_entry, index_bytes, index_find, index_free,
@@ -73,6 +74,12 @@ cdef inline void memtable_free(Memtable *self) noexcept nogil:
     arena_free(&self.entries_arena)
     index_free(&self.index)
     free(self)
+
+
+cdef inline void memtable_supply(Memtable *self, Supply *supply) noexcept nogil:
+    """Take large blocks from there; NULL: no more. For the writer, or while there is none."""
+    self.nodes.supply = supply
+    self.entries_arena.supply = supply
 
 
 cdef inline uint64_t memtable_bytes(Memtable *self) noexcept nogil:
