@@ -34,7 +34,7 @@ from lsm.core.log cimport (
 )
 from lsm.core.memtable cimport (
     Memtable as c_memtable, lsm_read_lock, lsm_read_unlock, memtable_add, memtable_bytes, memtable_ensure, memtable_free,
-    memtable_get, memtable_new, memtable_order, memtable_supply,
+    memtable_get, memtable_new, memtable_order, memtable_prepare, memtable_supply,
 )
 from lsm.core.memtable_cursor cimport memtable_cursor
 from lsm.core.memtable_index cimport index_ask

@@ -29,11 +29,13 @@ cdef class Preparer:
             self.log.file.preparer = NULL
         if self.memtable is not None:
             memtable_supply(self.memtable.table, NULL)
+            preparer_assign(self.work, TASK_LINK, NULL, NULL)
         self.log, self.memtable = log, memtable
         if log is not None and log.file.env.prepare != NULL:
             preparer_assign(self.work, TASK_LOG, log.file.env.prepare, log.file)
             log.file.preparer = self.work
         if memtable is not None:
+            preparer_assign(self.work, TASK_LINK, memtable_prepare, memtable.table)
             memtable_supply(memtable.table, &self.supply)
         return 0
 

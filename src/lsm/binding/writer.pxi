@@ -29,7 +29,10 @@ cdef class Writer(GroupSync):
         if self.preparer is None:
             if log is None or log.file.env.prepare == NULL:
                 return 0
-            self.preparer = Preparer()
+            try:
+                self.preparer = Preparer()
+            except MemoryError:
+                return 0                            # it goes without
         if log is None:
             self.preparer.stop()
             self.preparer = None
