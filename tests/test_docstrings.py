@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import lsm
-from lsm.tree.inspect import Report
+from lsm.contract.report import Report
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "lsm"
 PUBLIC = [getattr(lsm, name) for name in lsm.__all__] + [Report]

@@ -45,6 +45,12 @@ SAMPLES: list[tuple[errors.Error, list[type[BaseException]], list[str]]] = [
     ),
     (errors.OptionNameError("blok_bytes", "block_bytes"), [TypeError], ["blok_bytes", "block_bytes"]),
     (errors.OptionNameError("q"), [TypeError], ["lsm.Options"]),
+    (errors.OptionNameError("q", "r", "hashlog"), [TypeError], ["hashlog", "'q'", "'r'"]),
+    (
+        errors.NotOfferedError("checkpoint", "memory", "no files", ("lsm", "btree")),
+        [NotImplementedError],
+        ["checkpoint", "memory", "no files", "engine='lsm' or engine='btree'"],
+    ),
     (errors.PolicyError("Move(...)", "it overlaps"), [ValueError], ["Move(...)", "it overlaps"]),
     (errors.BusyError("two threads"), [Exception], ["two threads"]),
 ]

@@ -11,7 +11,7 @@ import pytest
 from crash import check_recovered, process_bounds, states
 from lsm import _core
 from lsm.errors import Error
-from lsm.tree.database import DB
+from lsm.engines.lsm import DB
 
 SMALL = {"memtable_bytes": 4096, "block_bytes": 256, "table_bytes": 4096, "compression": "none"}
 WRITES = 30

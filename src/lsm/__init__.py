@@ -10,8 +10,13 @@
 is laid out and run. Everything the store has to say is an `Error`; wrong types are TypeErrors and values over the
 limits ValueErrors, as everywhere. In the examples `db` is a database that was just made.
 """
-from lsm._core import BlockCache, Chunk, ChunkScan, Column, Cursor, Scan, Snapshot, WriteBatch
-from lsm.engine import Engine
+from typing import TYPE_CHECKING
+
+from lsm._chosen import core
+from lsm.contract.engine import Engine
+from lsm.contract.report import Report
+from lsm.contract.traits import Traits
+from lsm.engines.lsm import DB
 from lsm.errors import (
     BusyError,
     ClosedError,
@@ -20,6 +25,7 @@ from lsm.errors import (
     ForkedError,
     LockedError,
     NotADatabaseError,
+    NotOfferedError,
     OptionError,
     OptionNameError,
     PolicyError,
@@ -29,17 +35,20 @@ from lsm.errors import (
     VersionError,
 )
 from lsm.options import Options
-from lsm.registry import open
+from lsm.registry import engine_at, engine_names, open
 from lsm.stats import LevelStats, Stats
-from lsm.tree.database import DB
-from lsm.tree.inspect import Report
+
+if TYPE_CHECKING:
+    from lsm._core import BlockCache, Chunk, ChunkScan, Column, Cursor, Scan, Snapshot, WriteBatch
+else:
+    BlockCache, Chunk, ChunkScan, Column = core.BlockCache, core.Chunk, core.ChunkScan, core.Column
+    Cursor, Scan, Snapshot, WriteBatch = core.Cursor, core.Scan, core.Snapshot, core.WriteBatch
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DB", "BlockCache", "BusyError", "Chunk", "ChunkScan", "ClosedError", "Column", "CorruptionError", "Cursor", "Engine",
-    "Error", "ForkedError",
-    "LevelStats", "LockedError", "NotADatabaseError", "OptionError", "OptionNameError", "Options", "PolicyError",
-    "ReadOnlyError", "Report", "Scan", "Snapshot", "Stats", "StorageError", "UnsupportedError", "VersionError", "WriteBatch",
-    "open",
+    "Error", "ForkedError", "LevelStats", "LockedError", "NotADatabaseError", "NotOfferedError", "OptionError",
+    "OptionNameError", "Options", "PolicyError", "ReadOnlyError", "Report", "Scan", "Snapshot", "Stats", "StorageError",
+    "Traits", "UnsupportedError", "VersionError", "WriteBatch", "engine_at", "engine_names", "open",
 ]

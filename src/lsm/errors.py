@@ -21,6 +21,7 @@ __all__ = [
     "ForkedError",
     "LockedError",
     "NotADatabaseError",
+    "NotOfferedError",
     "OptionError",
     "OptionNameError",
     "PolicyError",
@@ -182,6 +183,22 @@ class NotADatabaseError(Error, FileNotFoundError):
         return type(self), (self.path, self.detail)
 
 
+class NotOfferedError(Error, NotImplementedError):
+    """This engine has no such operation. `operation`, `engine`, `reason`, and `engines`: the names of some that have it;
+    `lsm convert` makes a copy of the database for one of them."""
+
+    def __init__(self, operation: str, engine: str, reason: str, engines: tuple[str, ...]) -> None:
+        self.operation = operation
+        self.engine = engine
+        self.reason = reason
+        self.engines = engines
+        super().__init__(operation, engine, reason, engines)
+
+    def __str__(self) -> str:
+        return (f"the engine {self.engine!r} has no {self.operation}: {self.reason}; open with "
+                + " or ".join(f"engine={name!r}" for name in self.engines))
+
+
 class OptionError(Error, ValueError):
     """An option has a value outside its range. `option`, `value`, and `allowed`: what it may be, with
     units."""
@@ -198,14 +215,18 @@ class OptionError(Error, ValueError):
 
 class OptionNameError(Error, TypeError):
     """There is no option of that name. `name` is what was given, `nearest` the most similar right name or
-    None."""
+    None, `engine` the engine that was asked."""
 
-    def __init__(self, name: str, nearest: str | None = None) -> None:
+    def __init__(self, name: str, nearest: str | None = None, engine: str = "lsm") -> None:
         self.name = name
         self.nearest = nearest
-        super().__init__(name, nearest)
+        self.engine = engine
+        super().__init__(name, nearest, engine)
 
     def __str__(self) -> str:
+        if self.engine != "lsm":
+            return f"the engine {self.engine!r} has no option {self.name!r}" + (
+                f": did you mean {self.nearest!r}?" if self.nearest else "")
         advice = f"did you mean {self.nearest!r}?" if self.nearest else "lsm.Options lists them all"
         return f"there is no option {self.name!r}: {advice}"
 

@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lsm._chosen import core
 from lsm.errors import OptionError, OptionNameError, UnsupportedError
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
@@ -36,13 +37,8 @@ RANGES = {
 
 
 def available_compressions() -> frozenset[str]:
-    """What this build can compress and decompress; asked late, so that this module needs no compiled core."""
-    try:
-        from lsm import _core  # type: ignore[attr-defined, unused-ignore]
-
-        return frozenset(_core.compressions)
-    except (ImportError, AttributeError):
-        return frozenset({"none"})
+    """What this build can compress and decompress."""
+    return frozenset(core.compressions)
 
 
 def default_compression() -> str:

@@ -1,29 +1,81 @@
-"""Registry: the engines by name, and the one function that opens them."""
+"""Registry: the engines by name, and the one function that opens them.
+
+An engine of somebody else's is found by its entry point in the group "lsm.engines": a name, and a class that keeps the
+contract (`lsm.Engine`) and is called as `Class(path, create=..., read_only=..., lock_timeout=..., **options)`.
+examples/engine is one. Engines are imported when they are first opened.
+"""
 from __future__ import annotations
 
 import difflib
 import os
-from typing import Any
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Literal, overload
 
+from lsm.contract.engine import Engine
 from lsm.errors import OptionError
-from lsm.tree.database import DB
+from lsm.place import MARKERS
 
-ENGINES: dict[str, type[DB]] = {"lsm": DB}
+if TYPE_CHECKING:
+    from lsm.engines.lsm import DB
+
+ENGINES = {"lsm": "lsm.engines.lsm:DB", "btree": "lsm.engines.btree:BTree", "memory": "lsm.engines.memory:Memory"}
+GROUP = "lsm.engines"
 
 
-def open(path: str | os.PathLike[str], *, engine: str = "lsm", **how: Any) -> DB:
+def engine_names() -> tuple[str, ...]:
+    """The names of the engines there are: those of this package, then those of others.
+
+    >>> "lsm" in lsm.engine_names() and "memory" in lsm.engine_names()
+    True
+    """
+    return (*ENGINES, *sorted({point.name for point in entry_points(group=GROUP)} - ENGINES.keys()))
+
+
+def engine_class(name: str) -> Any:
+    """The class of an engine. Raises OptionError for a name nobody has."""
+    if name in ENGINES:
+        module, _, attribute = ENGINES[name].partition(":")
+        return getattr(import_module(module), attribute)
+    for point in entry_points(group=GROUP):
+        if point.name == name:
+            return point.load()
+    near = difflib.get_close_matches(name, engine_names(), 1)
+    raise OptionError("engine", name, f"{near[0]!r}" if near else "one of " + ", ".join(map(repr, engine_names())))
+
+
+def engine_at(path: str | os.PathLike[str]) -> str | None:
+    """Which engine's database is in this directory? None when it is none, or not one of this package.
+
+    >>> lsm.engine_at("data"), lsm.engine_at("nowhere")
+    ('lsm', None)
+    """
+    return next((engine for marker, engine in MARKERS.items() if os.path.isfile(os.path.join(path, marker))), None)
+
+
+@overload
+def open(path: str | os.PathLike[str], *, engine: Literal["lsm"] = "lsm", **how: Any) -> DB: ...
+@overload
+def open(path: str | os.PathLike[str], *, engine: str, **how: Any) -> Engine: ...
+def open(path: str | os.PathLike[str], *, engine: str = "lsm", **how: Any) -> Any:
     """Open the database in the directory `path`, and make it if there is none.
 
-    engine          "lsm" is the only one there is
+    engine          "lsm", the log-structured merge-tree; "pylsm", the same in plain Python; "hashlog", a Bitcask;
+                    "btree", LMDB; "memory"; or one that was installed beside them
     create          make the database, and the directory, when there is none (True)
-    read_only       take no lock and write nothing; see what was there when it was opened (False)
+    read_only       write nothing; see what was there when it was opened (False)
     lock_timeout    seconds to wait for another process to close it (0.0)
+
+    and of lsm and pylsm
+
     block_cache     an `lsm.BlockCache` to share between databases
     options         an `lsm.Options` in the place of what is stored; or give fields as keywords over what is stored.
                     What is in force is stored with the database and holds at the next open; not when `read_only`.
 
+    Other engines take options of their own as keywords. Answers an `lsm.Engine`; for "lsm", the `lsm.DB`.
+
     Raises LockedError (path, pid), NotADatabaseError, CorruptionError (path, offset), VersionError, UnsupportedError,
-    OptionError, OptionNameError, StorageError (an OSError), TypeError, ValueError. Cost: reads the index and the
+    OptionError, OptionNameError, StorageError (an OSError), TypeError, ValueError. Cost, for lsm: reads the index and the
     filter of each table, and the log of what had not been flushed, which is then flushed; after a clean close there
     is none.
 
@@ -33,7 +85,6 @@ def open(path: str | os.PathLike[str], *, engine: str = "lsm", **how: Any) -> DB
     ...     db.get(b"kenya:capital")
     b'Nairobi'
     """
-    if engine not in ENGINES:
-        near = difflib.get_close_matches(engine, ENGINES, 1)
-        raise OptionError("engine", engine, f"{near[0]!r}" if near else "one of " + ", ".join(map(repr, ENGINES)))
-    return ENGINES[engine](path, **how)
+    if not isinstance(engine, str):
+        raise TypeError(f"engine is the name of an engine, not {type(engine).__name__}")
+    return engine_class(engine)(path, **how)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 
-from lsm import _core
 from lsm.errors import NotADatabaseError
 from lsm.tree import manifest
 from lsm.tree.tree import Tree, replace
@@ -20,7 +19,7 @@ def write(tree: Tree, path: str | os.PathLike[str]) -> None:
 
 
 def _write(tree: Tree, now: manifest.State, path: str | os.PathLike[str]) -> None:
-    target = _core.Directory(path, create=True)
+    target = tree.core.Directory(path, create=True)
     try:
         names = target.list()
         if names:

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from lsm import _core
 from lsm.tree.compaction.choice import Choice, Drop, Merge, Move, Nothing, validate
 from lsm.tree.flush import Writing
 from lsm.tree.tree import Tree
 from lsm.tree.version import TableMeta, Version
+
+if TYPE_CHECKING:
+    from lsm import _core
 
 
 def carry_out(tree: Tree, choice: Choice, pause: Callable[[], None]) -> None:
@@ -59,7 +62,7 @@ def _merge(tree: Tree, choice: Merge, pause: Callable[[], None]) -> None:
     compression = options.compression
     if choice.last_level and options.last_level_compression is not None:
         compression = options.last_level_compression
-    merge = _core.TableMerge(tree.directory, tree.state.database_id, [], _runs(tree, version, choice.inputs),
+    merge = tree.core.TableMerge(tree.directory, tree.state.database_id, [], _runs(tree, version, choice.inputs),
                              tree.store._moments, bottom=choice.last_level, compression=compression,
                              block_bytes=options.block_bytes, restart_interval=options.restart_interval,
                              bloom_bits=options.bloom_bits_per_key)

@@ -1,9 +1,10 @@
-"""DB: the log-structured merge-tree as a user meets it: opening, closing, and what goes through the whole tree.
+"""Database: the log-structured merge-tree as a user meets it: opening, closing, and what goes through the whole tree.
 
-Its other half is `_core.Store`, which holds put, get, delete, scan and the like in C. This half opens and recovers,
-seals full memtables, and asks the shaker for what takes long.
+Its other half is the Store of a core, which holds put, get, delete, scan and the like: `_core.Store` in C, `_pycore.Store` in
+plain Python. `engines/` joins the two, this half first, under the contract. This half opens and recovers, seals full
+memtables, and asks the shaker for what takes long.
 
-Invariants: exactly one DB that may write has the directory's lock. After `close`, or in the child of a fork, every
+Invariants: exactly one Database that may write has the directory's lock. After `close`, or in the child of a fork, every
 operation raises; a child never changes a file of its parent's.
 
 Threads: any, for every method.
@@ -17,28 +18,35 @@ import threading
 import time
 import warnings
 import weakref
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from lsm import _core
-from lsm.engine import Engine
-from lsm.errors import ClosedError, CorruptionError, ForkedError, LockedError, NotADatabaseError, ReadOnlyError, StorageError
+from lsm.contract.report import Report
+from lsm.errors import ClosedError, CorruptionError, ForkedError, NotADatabaseError, ReadOnlyError, StorageError
 from lsm.options import Options
+from lsm.place import check_ours, directory_at, lock
 from lsm.stats import Stats
 from lsm.tree import checkpoint, inspect, manifest, recovery
 from lsm.tree.compaction import policy_of
-from lsm.tree.files import LOCK, foreign, highest_number
+from lsm.tree.files import foreign, highest_number
 from lsm.tree.flush import flush_oldest
-from lsm.tree.inspect import Report
 from lsm.tree.shaker import Shaker
 from lsm.tree.tree import Tree, passes
+
+if TYPE_CHECKING:
+    from lsm import _core
+    from lsm._core import Store as OtherHalf
+else:
+    OtherHalf = object          # which core's Store it is, is said where the two are joined
 
 logger = logging.getLogger("lsm")
 
 READ_ONLY_TRIES = 5         # a writer may replace what a reader is just about to open
 
 
-class DB(_core.Store, Engine):
+class Database(OtherHalf):
     """A database in a directory: an ordered mapping of bytes to bytes that outlives the process. Made by `lsm.open`.
 
     Keys and values are bytes, or have the buffer protocol; answers are bytes. Any thread may use any method; in the
@@ -58,11 +66,13 @@ class DB(_core.Store, Engine):
     <lsm.DB 'data'>
     """
 
+    core: ClassVar[ModuleType]          # where Store, Memtable, Table and the like come from
+
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True, read_only: bool = False,
                  lock_timeout: float = 0.0, block_cache: _core.BlockCache | None = None,
                  options: Options | None = None, _directory: _core.Directory | None = None, _background: bool = True,
                  **keywords: Any) -> None:
-        _check_arguments(lock_timeout, block_cache, options, keywords)      # before anything is touched
+        _check_arguments(self.core, lock_timeout, block_cache, options, keywords)      # before anything is touched
         if hasattr(self, "_process"):
             raise TypeError(f"{self!r}: a database is opened once: make another one with lsm.open")
         self._process = os.getpid()
@@ -70,13 +80,14 @@ class DB(_core.Store, Engine):
         self._finishing = threading.Lock()      # taken by who ends everything, and never given back
         self.path = os.fsdecode(path)
         self.read_only = read_only
-        directory = _directory or _directory_at(path, create and not read_only, read_only)
+        directory = _directory or directory_at(self.core, path, create and not read_only, read_only)
         try:
             if read_only:
                 self._open_to_read(directory, block_cache, options, keywords)
             else:
-                self._check_ours(directory, create)
-                _lock(directory, lock_timeout)
+                names = directory.list()
+                check_ours(self.path, names, manifest.CURRENT, foreign(names), create)
+                lock(directory, lock_timeout)
                 self._uninterrupted(lambda: self._open_to_write(
                     directory, create, block_cache, options, keywords, _background))
         except BaseException:
@@ -103,7 +114,7 @@ class DB(_core.Store, Engine):
         policy = policy_of(chosen)
         tree = self._tree_of(directory, replace(state, options=chosen), cache)
         tree.next_file = max(tree.next_file, highest_number(names) + 1)
-        replayed = recovery.replay(directory, state)
+        replayed = recovery.replay(self.core, directory, state)
         tree.adopt(replayed.memtables)
         if fresh:
             tree.install()                  # a database is there from the moment that CURRENT is
@@ -132,18 +143,6 @@ class DB(_core.Store, Engine):
                 raise
             logger.warning("%s: no room to flush what the log holds, trying again later: %s", self.path, str(error))
 
-    def _check_ours(self, directory: _core.Directory, create: bool) -> None:
-        """Is there a database, or may one be made? Asked before the first file, the lock, is made."""
-        names = directory.list()
-        strangers = foreign(names)
-        if manifest.CURRENT in names:
-            return
-        if strangers:
-            raise NotADatabaseError(self.path, f"it holds other things, such as {strangers[0]!r}: give the directory "
-                                               "of a database, or a new or empty one")
-        if not create:
-            raise NotADatabaseError(self.path)
-
     def _open_to_read(self, directory: _core.Directory, cache: _core.BlockCache | None, options: Options | None,
                       keywords: dict[str, Any]) -> None:
         for tries_left in reversed(range(READ_ONLY_TRIES)):
@@ -153,7 +152,7 @@ class DB(_core.Store, Engine):
                     raise NotADatabaseError(self.path)
                 chosen = Options.from_keywords(options or state.options, **keywords)
                 tree = self._tree_of(directory, replace(state, options=chosen), cache)
-                replayed = recovery.replay(directory, state)
+                replayed = recovery.replay(self.core, directory, state)
                 break
             except (CorruptionError, StorageError):
                 if not tries_left:
@@ -164,8 +163,8 @@ class DB(_core.Store, Engine):
         self.options, self._tree, self._shaker = chosen, tree, None      # type: ignore[assignment]  # read-only: nothing shakes
 
     def _tree_of(self, directory: _core.Directory, state: manifest.State, cache: _core.BlockCache | None) -> Tree:
-        cache = cache if cache is not None else _core.BlockCache(state.options.block_cache_bytes)
-        tree = Tree(self, directory, state.options, cache, state, {})
+        cache = cache if cache is not None else self.core.BlockCache(state.options.block_cache_bytes)
+        tree = Tree(self.core, self, directory, state.options, cache, state, {})
         tree.tables = {meta.number: tree.open_table(meta) for meta in state.version.tables()}
         return tree
 
@@ -194,10 +193,10 @@ class DB(_core.Store, Engine):
         self._shaker.wait(lambda: all(one.memtable.last_sequence > sequence for one in self._tree.sealed))
 
     def _refuse(self) -> None:
-        if self._gate & _core.GATE_FORKED_FLAG:
+        if self._gate & self.core.GATE_FORKED_FLAG:
             raise ForkedError(f"{self.path}: this database was opened by process {self._process}; after a fork the "
                               "child must open its own")
-        if self._gate & _core.GATE_CLOSED_FLAG:
+        if self._gate & self.core.GATE_CLOSED_FLAG:
             raise ClosedError(f"{self.path}: the database is closed: open it again")
         if self._failure is not None:
             raise ReadOnlyError(f"{self.path}: the database takes no more writes since one failed: {self._failure}; "
@@ -218,7 +217,7 @@ class DB(_core.Store, Engine):
 
     def _seal(self) -> None:
         """Put the newest memtable, if it holds anything, among those that wait to be flushed."""
-        if self._gate & ~_core.GATE_SLOW_FLAG:
+        if self._gate & ~self.core.GATE_SLOW_FLAG:
             self._refuse()
         self._rotate_now()
 
@@ -274,8 +273,23 @@ class DB(_core.Store, Engine):
         self._check_open()
         return inspect.stats(self._tree, self, self._shaker)
 
+    def write(self, operations: Iterable[tuple[Any, Any]], *, sync: bool = False) -> int:
+        """Write every (key, value) in one step, a value of None meaning: delete. All of them or none, also across a crash;
+        answers how many. Of two writes of one key the later one counts. Raises as `put`. Cost: that of a batch.
+
+        >>> db.write([(b"kenya:capital", b"Nairobi"), (b"tanzania:capital", None)])
+        2
+        """
+        with self.write_batch(sync=sync) as batch:
+            for key, value in operations:
+                if value is None:
+                    batch.delete(key)
+                else:
+                    batch.put(key, value)
+            return len(batch)
+
     def _check_open(self) -> None:
-        if self._gate & _core.GATE_SHUT_FLAG:
+        if self._gate & self.core.GATE_SHUT_FLAG:
             self._refuse()
 
     # ------------------------------------------------------------ closing
@@ -283,7 +297,7 @@ class DB(_core.Store, Engine):
     @property
     def closed(self) -> bool:
         """Has it been closed, or been left behind by a fork?"""
-        return bool(self._gate & _core.GATE_SHUT_FLAG)
+        return bool(self._gate & self.core.GATE_SHUT_FLAG)
 
     def close(self) -> None:
         """Flush what is in memory and let go of files and lock. May be called again.
@@ -293,7 +307,7 @@ class DB(_core.Store, Engine):
         raise ClosedError from now on. Cost: a flush, and some small compactions; it waits up to 30 seconds for the
         background thread, and if that does not end the lock is kept until the process does.
         """
-        if self._gate & _core.GATE_FORKED_FLAG:
+        if self._gate & self.core.GATE_FORKED_FLAG:
             self._drop_view()
             return
         self._check_entry()
@@ -339,28 +353,28 @@ class DB(_core.Store, Engine):
         self._shaker.tidy()
 
     def __del__(self) -> None:
-        if _core is None:                       # the interpreter ends, and has emptied this module: the logs keep it all
+        if logger is None:                     # the interpreter ends, and has emptied this module: the logs keep it all
             return
-        if getattr(self, "_shaker", self) is self or self._gate & _core.GATE_SHUT_FLAG:
+        if getattr(self, "_shaker", self) is self or self._gate & self.core.GATE_SHUT_FLAG:
             return                              # never opened, or closed
         warnings.warn(f"the database {self.path!r} was never closed: use `with lsm.open(...)` or close()",
                       ResourceWarning, source=self)
         self.close()
 
     def __repr__(self) -> str:
-        return f"<lsm.DB {self.path!r}{' closed' if self.closed else ''}>"
+        return f"<lsm.{type(self).__name__} {self.path!r}{' closed' if self.closed else ''}>"
 
     def __reduce__(self) -> Any:
         raise TypeError("a database belongs to its process and cannot be pickled: pickle its path and open it there "
                         "with read_only=True")
 
 
-def _check_arguments(lock_timeout: object, block_cache: object, options: object, keywords: dict[str, Any]) -> None:
+def _check_arguments(core: ModuleType, lock_timeout: object, block_cache: object, options: object, keywords: dict[str, Any]) -> None:
     if isinstance(lock_timeout, bool) or not isinstance(lock_timeout, (int, float)):
         raise TypeError(f"lock_timeout is a number of seconds, not {type(lock_timeout).__name__}")
     if not 0 <= lock_timeout < float("inf"):
         raise ValueError(f"lock_timeout is a number of seconds from 0, not {lock_timeout!r}")
-    if block_cache is not None and not isinstance(block_cache, _core.BlockCache):
+    if block_cache is not None and not isinstance(block_cache, core.BlockCache):
         raise TypeError(f"block_cache is an lsm.BlockCache, not {type(block_cache).__name__}: "
                         "for a cache of one's own give block_cache_bytes=")
     if options is not None and not isinstance(options, Options):
@@ -371,32 +385,10 @@ def _check_arguments(lock_timeout: object, block_cache: object, options: object,
         raise TypeError(f"give options= or its fields as keywords, not both: {', '.join(keywords)}")
 
 
-def _directory_at(path: str | os.PathLike[str], create: bool, read_only: bool) -> _core.Directory:
-    """The directory, made if need be; NotADatabaseError when there is none or it is a file."""
-    try:
-        return _core.Directory(path, create=create, read_only=read_only)
-    except FileNotFoundError as error:
-        raise NotADatabaseError(path) from error
-    except NotADirectoryError as error:
-        raise NotADatabaseError(path, "it is a file: give the directory of a database") from error
+_alive: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
-def _lock(directory: _core.Directory, timeout: float) -> None:
-    """Take the lock, waiting for it up to `timeout` seconds."""
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            return directory.lock(LOCK)
-        except LockedError:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(0.02)
-
-
-_alive: weakref.WeakSet[DB] = weakref.WeakSet()
-
-
-def _living() -> list[DB]:
+def _living() -> list[Database]:
     while True:
         try:
             return list(_alive)
@@ -409,7 +401,8 @@ def _left_by_fork() -> None:
     for db in _living():
         db._close_gate(forked=True)
         db._tree.directory.after_fork_in_child()
-    _core.forked()
+    for core in {db.core for db in _living()}:
+        core.forked()
 
 
 def _at_exit() -> None:

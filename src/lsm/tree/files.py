@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from lsm.place import LOCK
 from lsm.tree.manifest import CURRENT, CURRENT_NEW, manifest_number
 
-LOCK = "LOCK"
 NUMBERED = re.compile(r"([0-9]{6,20})\.(log|table)")
 
 

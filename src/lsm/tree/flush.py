@@ -9,11 +9,14 @@ Threads: the tree shaker, or the closing thread once the shaker has ended.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from lsm import _core
 from lsm.tree.files import table_name
 from lsm.tree.tree import Sealed, Tree
 from lsm.tree.version import TableMeta
+
+if TYPE_CHECKING:
+    from lsm import _core
 
 STEP_BYTES = 8 << 20        # of input between two looks at what else is to be done
 UNLIMITED = 1 << 62
@@ -26,7 +29,7 @@ def flush_oldest(tree: Tree) -> None:
 
 def flush(tree: Tree, sealed: Sealed) -> None:
     options = tree.options
-    merge = _core.TableMerge(tree.directory, tree.state.database_id, [sealed.memtable], [], tree.store._moments,
+    merge = tree.core.TableMerge(tree.directory, tree.state.database_id, [sealed.memtable], [], tree.store._moments,
                              bottom=False, compression=options.compression, block_bytes=options.block_bytes,
                              restart_interval=options.restart_interval, bloom_bits=options.bloom_bits_per_key)
     with Writing(tree) as writing:

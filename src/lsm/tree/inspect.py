@@ -5,10 +5,9 @@ Threads: any; tables are pinned while they are read, and what is damaged is repo
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from lsm import _core
+from lsm.contract.report import Checked, Report
 from lsm.errors import ClosedError, CorruptionError, StorageError
 from lsm.stats import LevelStats, Stats
 from lsm.tree import manifest, recovery
@@ -16,48 +15,8 @@ from lsm.tree.shaker import Shaker
 from lsm.tree.tree import Parts, Tree
 from lsm.tree.version import TableMeta
 
-Checked = tuple[int, int, list[CorruptionError]]        # of one file: blocks, bytes, damage
-
-
-@dataclass
-class Report:
-    """What `DB.verify` read, and every damage it met; true, and `ok`, when there is none. Prints as a summary.
-
-    files, blocks, bytes    how many were read; a record of a log counts as a block
-    damage                  a CorruptionError (path, offset, detail) for each, in the order of file and offset
-
-    >>> print(Report(files=2, blocks=1, bytes=539))
-    2 files, 1 blocks, 539 bytes read: all of it is whole
-    """
-
-    files: int = 0
-    blocks: int = 0
-    bytes: int = 0
-    damage: tuple[CorruptionError, ...] = field(default=())
-
-    @property
-    def ok(self) -> bool:
-        """Was no damage met?"""
-        return not self.damage
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-    def __str__(self) -> str:
-        found = "\n".join(f"  {error}" for error in self.damage)
-        return (f"{self.files} files, {self.blocks:,} blocks, {self.bytes:,} bytes read: "
-                + (f"{len(self.damage)} damaged\n{found}" if self.damage else "all of it is whole"))
-
-    def note(self, check: Callable[[], Checked]) -> None:
-        """Run one file's check and keep the damage it lists or raises, all of it in the order of file and offset."""
-        self.files += 1
-        try:
-            blocks, size, found = check()
-        except CorruptionError as error:
-            blocks, size, found = 0, 0, [error]
-        self.blocks += blocks
-        self.bytes += size
-        self.damage = tuple(sorted((*self.damage, *found), key=lambda error: (error.path, error.offset)))
+if TYPE_CHECKING:
+    from lsm import _core
 
 
 def verify(tree: Tree, read_only: bool) -> Report:
@@ -115,7 +74,7 @@ def _verify_log(tree: Tree, log: _core.LogWriter, size: int) -> Checked:
         if any(log is one for one in tree.logs):
             raise CorruptionError(os.path.join(tree.directory.path, log.name), 0, "the log is missing") from error
         return 0, 0, []                             # it was flushed meanwhile: a table has what it held
-    records = _core.check_log(data, log.name, log.number, tree.state.database_id, tree.directory.path)
+    records = tree.core.check_log(data, log.name, log.number, tree.state.database_id, tree.directory.path)
     return records, size, []
 
 

@@ -26,7 +26,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
-from lsm import _core  # type: ignore[attr-defined, unused-ignore]
+from lsm._chosen import core
 from lsm.errors import CorruptionError, OptionError, OptionNameError, VersionError
 from lsm.options import Options
 from lsm.tree.version import SEQUENCE_MAX, TableMeta, Version
@@ -107,7 +107,7 @@ def manifest_number(name: str) -> int | None:
 
 def checksum(data: bytes) -> bytes:
     """Eight hex digits: the masked CRC32C."""
-    crc = _core.crc32c(data)
+    crc = core.crc32c(data)
     return b"%08x" % ((((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
 
 

@@ -17,11 +17,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-from lsm import _core
 from lsm.errors import CorruptionError
 from lsm.tree import manifest
 from lsm.tree.files import log_name, numbered
+
+if TYPE_CHECKING:
+    from lsm import _core
 
 LOG_BYTES_MAX = 1 << 40
 
@@ -35,7 +39,7 @@ class Replayed:
     torn: tuple[str, int] | None        # the log, and where in it, the run of records ended in a tear
 
 
-def replay(directory: _core.Directory, state: manifest.State) -> Replayed:
+def replay(core: ModuleType, directory: _core.Directory, state: manifest.State) -> Replayed:
     """Read every log the manifest names. Changes nothing."""
     memtables = []
     sequence = state.last_sequence
@@ -47,13 +51,13 @@ def replay(directory: _core.Directory, state: manifest.State) -> Replayed:
         name = log_name(number)
         data = _read_log(directory, name)
         if ended is not None:
-            synced = max(synced, _core.log_highest_watermark(data, number))
+            synced = max(synced, core.log_highest_watermark(data, number))
             continue
-        memtable = _core.Memtable()
-        sequence, offset, torn, watermark = _core.replay_log(
+        memtable = core.Memtable()
+        sequence, offset, torn, watermark = core.replay_log(
             data, name, number, state.database_id, sequence, memtable, directory.path)
         synced = max(synced, watermark)
-        if offset > _core.LOG_HEADER or not torn or not last[0]:
+        if offset > core.LOG_HEADER or not torn or not last[0]:
             last = (name, offset)                       # a log torn at its head: the end of the one before is missing
         memtables.append((number, memtable))
         if torn:

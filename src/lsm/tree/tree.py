@@ -23,13 +23,17 @@ import threading
 import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-from lsm import _core
 from lsm.errors import ClosedError, CorruptionError, Error, StorageError
 from lsm.options import Options
 from lsm.tree import manifest
 from lsm.tree.files import log_name, table_name
 from lsm.tree.version import TableMeta, Version
+
+if TYPE_CHECKING:
+    from lsm import _core
 
 logger = logging.getLogger("lsm")
 
@@ -84,8 +88,9 @@ def _newest_first(sealed: tuple[Sealed, ...]) -> tuple[_core.Memtable, ...]:
 
 
 class Tree:
-    def __init__(self, store: _core.Store, directory: _core.Directory, options: Options, cache: _core.BlockCache,
+    def __init__(self, core: ModuleType, store: _core.Store, directory: _core.Directory, options: Options, cache: _core.BlockCache,
                  state: manifest.State, tables: dict[int, _core.Table]) -> None:
+        self.core = core                        # the compiled one, or its twin
         self._store = weakref.ref(store)
         self.directory = directory
         self.options = options
@@ -93,7 +98,7 @@ class Tree:
         self.state = state
         self.tables = tables
         self.sealed: tuple[Sealed, ...] = ()
-        self.memtable = _core.Memtable()
+        self.memtable = self.core.Memtable()
         self.logs: tuple[_core.LogWriter, ...] = ()
         self.next_file = state.next_file
         self.counters = Counters()
@@ -118,7 +123,7 @@ class Tree:
 
     def check_open(self) -> None:
         """Raise ClosedError or ForkedError when the database was left."""
-        if self.store._gate & _core.GATE_SHUT_FLAG:
+        if self.store._gate & self.core.GATE_SHUT_FLAG:
             self.store._refuse()
 
     def is_changing_here(self) -> bool:
@@ -139,7 +144,7 @@ class Tree:
     def open_table(self, meta: TableMeta) -> _core.Table:
         name = table_name(meta.number)
         try:
-            return _core.Table(self.directory, name, self.cache, size=meta.size, number=meta.number,
+            return self.core.Table(self.directory, name, self.cache, size=meta.size, number=meta.number,
                                database_id=self.state.database_id)
         except FileNotFoundError as error:
             raise CorruptionError(os.path.join(self.directory.path, name), 0,
@@ -151,8 +156,8 @@ class Tree:
         The caller holds the write lock. When this raises, nothing has changed.
         """
         with self.lock:
-            memtable = _core.Memtable(self.memtable)
-            log = _core.LogWriter(self.directory, self.new_number(), self.state.database_id)
+            memtable = self.core.Memtable(self.memtable)
+            log = self.core.LogWriter(self.directory, self.new_number(), self.state.database_id)
             sealed, kept = self.sealed, self.logs
             if self.logs and self.memtable.entries:
                 sealed += (Sealed(self.memtable, self.logs[-1].number),)
@@ -182,7 +187,7 @@ class Tree:
         else:
             self._write_manifest(replace(self.state, logs=tuple(n for n in self.state.logs if n != log)))
             self.remove_file(log_name(log))
-        self.memtable = _core.Memtable()
+        self.memtable = self.core.Memtable()
 
     def adopt(self, memtables: Iterable[tuple[int, _core.Memtable]]) -> None:
         """Take over what recovery read, as (log, memtable): to be flushed before anything is written."""
@@ -258,7 +263,7 @@ class Tree:
     def _view(self, version: Version, tables: dict[int, _core.Table], memtables: tuple[_core.Memtable, ...]) -> _core.View:
         """Made before the manifest is written: afterwards nothing may fail for want of memory any more."""
         levels = tuple(tuple(tables[meta.number] for meta in level) for level in version.levels)
-        return _core.View(self.directory, memtables, levels)
+        return self.core.View(self.directory, memtables, levels)
 
     def _put_on_show(self, view: _core.View) -> None:
         self.store._install(view, self.memtable, self.logs)
@@ -270,7 +275,7 @@ class Tree:
         self.tables = {}
         self.logs = ()
         self.sealed = ()
-        self.memtable = _core.Memtable()
+        self.memtable = self.core.Memtable()
 
     def _remove_if_there(self, name: str) -> None:
         if name in self.directory.list():

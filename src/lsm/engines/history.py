@@ -1,0 +1,90 @@
+"""History: what open moments must not lose, for engines that overwrite in place.
+
+Each open moment keeps, of every key overwritten since it was taken, what it had then. Only the newest moment is written
+to; an older one that does not know a key asks the next newer one, and at last the engine itself. So a write costs one
+look-up more while any moment is open, however many there are, and nothing while none is.
+
+Invariant: what a moment shows is its own `old`, else that of the next newer, ..., else what is there now. When a moment in
+the middle goes, what it kept and the next older one lacks becomes that one's.
+
+Threads: the engine's lock is held for every call but `Past.close`.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sortedcontainers import SortedDict
+
+absent: Any = object()              # this moment knows nothing of the key: it is as it was
+
+
+class Past:
+    """What one moment kept: key -> what it had, None when it was not there; in the order of the keys."""
+
+    def __init__(self) -> None:
+        self.old = SortedDict()
+        self.newer: Past | None = None
+        self.open = True
+
+    def find(self, key: bytes) -> Any:
+        """What the key had at the moment, or `absent` when it has not been written since."""
+        past: Past | None = self
+        while past is not None:
+            found = past.old.get(key, absent)
+            if found is not absent:
+                return found
+            past = past.newer
+        return absent
+
+    def keys(self, lower: bytes, upper: bytes | None, reverse: bool, most: int) -> Iterator[bytes]:
+        """The keys written since between the bounds: of each newer moment the first `most`, in no order over all."""
+        past: Past | None = self
+        while past is not None:
+            keys = past.old.irange(lower, upper, (True, False), reverse)
+            for _, key in zip(range(most), keys):
+                yield key
+            past = past.newer
+
+    def close(self) -> None:
+        """Its memory goes with the next write or moment."""
+        self.open = False
+
+
+class History:
+    """The open moments of an engine, oldest first."""
+
+    def __init__(self) -> None:
+        self.moments: list[Past] = []
+
+    def open(self) -> Past:
+        """A moment that begins now. One that began when nothing had been written since is not shared: each is closed once."""
+        self._prune()
+        past = Past()
+        if self.moments:
+            self.moments[-1].newer = past
+        self.moments.append(past)
+        return past
+
+    def overwritten(self, key: bytes, had: Any) -> None:
+        """`key`, which had this (None: nothing), is about to have something else."""
+        if self.moments:
+            self._prune()
+            if self.moments:
+                self.moments[-1].old.setdefault(key, had)
+
+    def _prune(self) -> None:
+        """Forget the moments that were closed. What a closed one kept, the next older open one may still need."""
+        if all(past.open for past in self.moments):
+            return
+        kept: list[Past] = []
+        for past in self.moments:
+            if past.open:
+                kept.append(past)
+            elif kept:
+                older = kept[-1]
+                for key, had in past.old.items():
+                    older.old.setdefault(key, had)
+        for past, newer in zip(kept, [*kept[1:], None]):
+            past.newer = newer
+        self.moments = kept
