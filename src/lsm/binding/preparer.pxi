@@ -3,9 +3,24 @@
 It holds what it works on, so that neither goes while it does. Threads: `attend` and `stop` under the write lock, or once
 nobody writes any more.
 """
+import atexit
+import weakref
+
+_preparers = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_preparers():
+    """No thread of ours outlives the interpreter. What is written after this prepares for itself."""
+    cdef Preparer preparer
+    for preparer in list(_preparers):
+        preparer_stop(preparer.work)
+
+
 @cython.final
 @cython.no_gc_clear         # __dealloc__ needs what it refers to
 cdef class Preparer:
+    cdef object __weakref__
     cdef c_preparer *work
     cdef Supply supply
     cdef LogWriter log
@@ -17,13 +32,16 @@ cdef class Preparer:
             raise MemoryError
         self.supply.preparer = self.work
         preparer_assign(self.work, TASK_BLOCK, supply_prepare, &self.supply)
+        _preparers.add(self)
 
     def __dealloc__(self):
-        preparer_free(self.work)
+        if self.work != NULL:
+            preparer_free(self.work)
         supply_free(&self.supply)
 
     cdef int attend(self, LogWriter log, Memtable memtable) except -1:
-        """Prepare for these from now on; for those before no more. None: for none."""
+        """Prepare for these from now on; for those before no more. None: for none. What was prepared ahead and not used
+        is the next one's (a block) or stays (the end of a log)."""
         if self.log is not None:
             preparer_assign(self.work, TASK_LOG, NULL, NULL)
             self.log.file.preparer = NULL

@@ -12,7 +12,7 @@ the thread is at work on it; the thread is started by the first who asks.
 
 After a fork the thread is the parent's alone: in the child every call here does nothing.
 
-Owner: binding/preparer.pxi, one for each database that is written to. Threads: `preparer_ask` any; the rest one at a time.
+Owner: binding/preparer.pxi, one for each database that is written to. Threads: `preparer_ask` and `preparer_stop` any; the rest one at a time.
 """
 from libc.stdlib cimport calloc, free
 
@@ -155,8 +155,6 @@ cdef inline void preparer_stop(Preparer *self) noexcept nogil:
 
 
 cdef inline void preparer_free(Preparer *self) noexcept nogil:
-    if self == NULL:
-        return
     preparer_stop(self)
     if self.process == getpid():
         pthread_cond_destroy(&self.rest)
