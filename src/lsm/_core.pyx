@@ -92,7 +92,7 @@ cdef extern from "pthread.h" nogil:
         pass
     int pthread_cond_init(pthread_cond_t *condition, const void *attributes)
     int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
-    int pthread_cond_broadcast(pthread_cond_t *condition)
+    int pthread_cond_signal(pthread_cond_t *condition)
     int pthread_cond_destroy(pthread_cond_t *condition)
 
 cdef extern from "Python.h":
