@@ -37,7 +37,6 @@ from lsm.core.memtable cimport (
     memtable_get, memtable_new, memtable_order, memtable_prepare, memtable_supply,
 )
 from lsm.core.memtable_cursor cimport memtable_cursor
-from lsm.core.memtable_index cimport index_ask
 from lsm.core.merge cimport (
     Merge, merge_add, merge_close, merge_first, merge_init, merge_last, merge_seek, merge_seek_before, merge_step,
     merge_top,

@@ -104,7 +104,6 @@ cdef class Writer(GroupSync):
         cdef uint64_t hash_ = key_hash(key)
         if memtable_ensure(table, 1, entry_bytes(key.size, value.size)) != 0:
             return fault_memory(fault)
-        index_ask(&table.index, hash_)     # it will have come when the log is written
         self.head_record(&header, entry_payload(kind, key.size, value.size), 1)
         if self.log.append_entry(kind, key, value, &header, fault) != 0:
             return -1

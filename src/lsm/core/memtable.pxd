@@ -8,13 +8,14 @@ nodes, and locks between its one writer and its readers. A write first makes sur
 What is added goes into a ring first, and from there to both, many together, as together they wait for memory once. The
 line of the index that an entry needs is asked for when it is added, and used when INDEX_BATCH are there; until then a search
 looks at these few before it looks into the index. Only cursors need the order: entries are linked into the skip list up to
-BATCH_MAX together, and who walks in order begins with `memtable_order`, which links what waits. While the memtable is small the writer links whenever BATCH_MAX wait; later, where
-there is a preparer, that does it, and the writer only when the ring is full.
+BATCH_MAX together, and who walks in order begins with `memtable_order`, which links what waits. While the memtable is small
+the writer links whenever BATCH_MAX wait; later, where there is a preparer, that does it, and the writer only when the ring
+is full.
 
 Invariants: sequences are added in ascending order, and linked in that order; entries are never removed; `linked`
 <= `indexed` <= `added`; every entry before `indexed` is in the index, or behind a newer one that is; every entry before
-`linked` is in the skip list; the others are in the ring; there is a node for each that waits (`room`, which is stored before `linked`); once the store has rotated to a new
-memtable, nothing is added to this one any more.
+`linked` is in the skip list; the others are in the ring; there is a node for each that is not linked (`room`, which is
+stored before `linked`); once the store has rotated to a new memtable, nothing is added to this one any more.
 
 Owner: binding/memtable.pxi, which lives as long as any view or cursor that reads it.
 Threads: any number of readers beside one writer, and whoever links. `index_lock` guards the index, `lock` the skip list, its
@@ -174,7 +175,8 @@ cdef inline uint64_t _waits(Memtable *self) noexcept nogil:
 cdef inline int memtable_ensure(Memtable *self, uint64_t insertions, size_t bytes_) noexcept nogil:
     """Make sure of the memory for so many `memtable_add`, of so many `entry_bytes` in all. -1 when there is none."""
     cdef uint64_t nodes = insertions + _waits(self)
-    if not index_has_room(&self.index, insertions + <uint64_t>INDEX_BATCH) and _index_grow(self, insertions + <uint64_t>INDEX_BATCH) != 0:
+    cdef uint64_t slots = insertions + <uint64_t>INDEX_BATCH
+    if not index_has_room(&self.index, slots) and _index_grow(self, slots) != 0:
         return -1
     if lsm_load_relaxed(&self.room) < nodes and _ensure_nodes(self, insertions) != 0:
         return -1

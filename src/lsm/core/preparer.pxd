@@ -5,14 +5,15 @@ It stays inside C, without the GIL, and waits on a condition: asking it costs a 
 handed over through the interpreter. There is a task for each kind of thing it prepares: a function and its subject. Who is
 about to need more asks; what is not ready when it is needed the writer makes itself, just as without a preparer. So
 nothing here can fail: a task that meets an error leaves everything as it was, and the writer meets it again, as a
-return code.
+return code. Where no thread is to be had there is none.
 
 Invariants: a subject is worked on only between its `preparer_assign` and the next one of the same task, which waits while
 the thread is at work on it; the thread is started by the first who asks.
 
 After a fork the thread is the parent's alone: in the child every call here does nothing.
 
-Owner: binding/preparer.pxi, one for each database that is written to. Threads: `preparer_ask` and `preparer_stop` any; the rest one at a time.
+Owner: binding/preparer.pxi, one for each database that is written to. Threads: `preparer_ask` and `preparer_stop` any; the
+rest one at a time.
 """
 from libc.stdlib cimport calloc, free
 
