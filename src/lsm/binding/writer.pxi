@@ -253,7 +253,7 @@ cdef class Writer(GroupSync):
         if hasattr(pairs, "items"):
             pairs = pairs.items()
         for key, value in pairs:
-            batch.put(key, value)
+            batch.put_pair(key, value)          # nobody else has this batch
             count += 1
             if batch.payload.size >= BATCH_CHUNK:
                 batch.write()
