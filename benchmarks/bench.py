@@ -2,6 +2,7 @@
 
     python benchmarks/bench.py                                     everything, 300,000 records, 3 rounds
     python benchmarks/bench.py --records 1000000 --goals           what the goals are judged by
+    python benchmarks/bench.py --engines                           the engines of this project side by side
     python benchmarks/bench.py --workloads readrandom,readseq --state cached --stores lsm,lmdb --rounds 1
 
 Prints the machine, what every store was given, medians and ratios, memory, disk, and the goals, met or not.
@@ -9,18 +10,19 @@ Prints the machine, what every store was given, medians and ratios, memory, disk
 
 import argparse
 import json
+import os
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from goals import GOALS, MEMBERS
 from machine import describe_machine
 from plots import plot_ratios, require_matplotlib
 from report import judge, print_goals, print_rows, rows_of
 from sizes import print_sizes, size_rows
-from stores import MIB, Budget, MissingStore, store_names, store_type
+from stores import MIB, Budget, MissingStore, engine_names, store_names, store_type
 from turns import Plan, run_rounds
-from workloads import STAGES, WORKLOADS, Stage, stages_of
+from workloads import ENGINE_STAGES, STAGES, WORKLOADS, Stage, stages_of
 
 MOST_BYTES = 2 << 30  # keys and values of one database: big values get fewer records
 
@@ -97,6 +99,7 @@ def parse() -> argparse.Namespace:
     states = list(dict.fromkeys(stage.state for stage in STAGES))
     parser.add_argument("--state", default=",".join(states), help="comma-separated (default: %(default)s)")
     parser.add_argument("--goals", action="store_true", help="only what the goals need: their stores and workloads")
+    parser.add_argument("--engines", action="store_true", help="the engines of this project on the standard workloads")
     parser.add_argument("--compression", choices=("default", "none"), default="default")
     parser.add_argument("--directory", default=tempfile.gettempdir(), help="where the databases are written")
     parser.add_argument("--seed", type=int, default=1)
@@ -114,11 +117,21 @@ def parse() -> argparse.Namespace:
     if arguments.svg:
         require_matplotlib()
     arguments.budget = Budget(compression=arguments.compression)
+    for path in filter(None, (arguments.svg, arguments.json)):
+        if not os.access(os.path.dirname(os.path.abspath(path)), os.W_OK):
+            parser.error(f"{path}: nothing can be written there")
     arguments.stages = stages_of(arguments.workloads, arguments.state)
+    nowhere = set(arguments.workloads).difference(*(stage.workloads for stage in arguments.stages))
+    if nowhere and len(arguments.workloads) < len(WORKLOADS):
+        parser.error(f"--state {','.join(arguments.state)}: there is no {', '.join(sorted(nowhere))} in it")
     if arguments.goals:
         rivals = [name for members in MEMBERS.values() for name in members]
         arguments.stores = [name for name in arguments.stores if name in ("lsm", *rivals)]
         arguments.stages = goal_stages(arguments.stages)
+    if arguments.engines:
+        arguments.stores = engine_names()
+        arguments.stages = [replace(stage, workloads=ENGINE_STAGES[stage.name])
+                            for stage in STAGES if stage.name in ENGINE_STAGES]  # fmt: skip
     return arguments
 
 

@@ -46,13 +46,14 @@ def fewer(rounds: list, stage: str, workload: str, stores: list[str]) -> dict[st
 
 
 def print_rows(rows: list[dict], stores: list[str]) -> None:
+    rivals = [rival for rival in MEMBERS if any(row["ratios"][rival] for row in rows)]
     print(f"{'µs an operation':<25}{'state':<13}" + "".join(f"{name:>11}" for name in stores)
-          + "".join(f"{heading(rival):>25}" for rival in MEMBERS))  # fmt: skip
+          + "".join(f"{heading(rival):>25}" for rival in rivals))  # fmt: skip
     for row in rows:
         if row["workload"] == "" or not any(row["microseconds"].values()):
             continue
         cells = "".join(f"{shown(row, name):>11}" for name in stores)
-        against = "".join(f"{shown_spread(row['ratios'][rival]):>25}" for rival in MEMBERS)
+        against = "".join(f"{shown_spread(row['ratios'][rival]):>25}" for rival in rivals)
         print(f"{row['workload']:<25}{row['state']:<13}{cells}{against}")
     for row in rows:
         for name, count in row["fewer"].items():

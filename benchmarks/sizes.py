@@ -42,7 +42,7 @@ def workload_rows(plan: Plan, rounds: list, stage: str, workload: str) -> Iterat
         yield row(plan, rounds, stage, workload, "read amplification", "times", on_disk(ratio_of("read_bytes")))
     if workload in ("flush", "compact"):
         yield row(plan, rounds, stage, workload, "MB/s of a core", "MB/s", of(megabytes_per_core_second))
-    if workload == "fillsustained":
+    if workload.startswith("fillsustained"):
         for field, label in PAUSES:
             yield row(plan, rounds, stage, workload, label, "µs", of(extra(field)))
         yield row(plan, rounds, stage, workload, "throughput", "MB/s", of(extra("mb_per_second")))

@@ -10,7 +10,7 @@ from stores.plyvel import Plyvel
 from stores.rocksdict import Rocksdict
 from stores.sqlite import Sqlite
 
-__all__ = ["MIB", "Budget", "MissingStore", "PEERS", "STORES", "Store", "store_names", "store_type"]
+__all__ = ["MIB", "Budget", "MissingStore", "PEERS", "STORES", "Store", "engine_names", "store_names", "store_type"]
 
 STORES: dict[str, type[Store]] = {
     store.name: store

@@ -11,6 +11,10 @@ from types import ModuleType
 from stores.contract import Budget, MissingStore, Pair, Store
 
 SLOW_ENGINES = {"pylsm": 50_000}  # engine: records it is given at most
+KEYWORDS = {"btree": {"lazy_sync": True}}  # engine: what makes it survive kill -9 and not wait for the disk, as the others
+
+LACKS = {"memory": ("fillsync", "reopen", "recover")}  # engine: what means nothing to it
+
 
 class Lsm(Store):
     name, package, engine = "lsm", "lsm", "lsm"
@@ -46,7 +50,6 @@ class Lsm(Store):
         self.write_many, self.flush, self.compact, self.scan = db.write_many, db.flush, db.compact, db.scan
         if self.budget.sync:
             self.put = partial(db.put, sync=True)
-        self.lacks = frozenset() if hasattr(db, "scan_chunks") else frozenset({"readchunks"})
         self.compression = getattr(getattr(db, "options", None), "compression", "none")
 
     def close(self) -> None:
@@ -88,13 +91,24 @@ class Lsm(Store):
         return count
 
 
+class Kept(Lsm):
+    """An engine whose data are gone on close: it stays open through what is a reopening for others."""
+
+    def open(self) -> None:
+        if not hasattr(self, "db"):
+            super().open()
+
+    def close(self) -> None: ...
+
+
 def engine_store(name: str) -> type[Store] | None:
     """The store of another engine of this project; None when lsm.open knows no engine of that name."""
     if name not in engine_names():
         return None
     most = SLOW_ENGINES.get(name)
-    members = {"name": name, "engine": name, "keywords": lambda self: {}, "most_writes": most, "most_records": most}
-    return type(name.capitalize(), (Lsm,), members)
+    members = {"name": name, "engine": name, "keywords": lambda self: KEYWORDS.get(name, {}),
+               "most_writes": most, "most_records": most, "lacks": frozenset(LACKS.get(name, ()))}  # fmt: skip
+    return type(name.capitalize(), (Kept if name == "memory" else Lsm,), members)
 
 
 def engine_names() -> list[str]:

@@ -38,6 +38,7 @@ WORKLOADS: dict[str, Callable[[Session], Measure]] = {
     "readwhilewriting-flatout": threads.readwhilewriting_flatout,
     **{f"ycsb-{letter}": partial(ycsb.run, letter=letter) for letter in ycsb.MIXES},
     "fillsustained": sustained.fillsustained,
+    "fillsustained-flatout": sustained.fillsustained_flatout,
     "flush": recovery.flush,
     "compact": recovery.compact,
     "reopen": recovery.reopen,
@@ -62,10 +63,18 @@ STAGES = (
     Stage("cached", "cached", (*READS, *SCANS)),
     Stage("disk", "disk", ("readrandom", "readmissing", "multiget", "readseq", "seekrandom")),
     Stage("cold", "cold", ("readrandom", "readmissing", "multiget", "readseq", "seekrandom")),
-    Stage("sustained", "new", ("fillsustained",)),
+    Stage("sustained", "new", ("fillsustained", "fillsustained-flatout")),
     Stage("ycsb", "uncompacted", tuple(f"ycsb-{letter}" for letter in ycsb.MIXES)),
     Stage("threads", "compacted", ("readrandom-2threads", "readwhilewriting", "readwhilewriting-flatout")),
 )
+
+ENGINE_STAGES = {  # the standard workloads on which the engines of this project are compared
+    "write": ("fillseq", "fillrandom", "overwrite", "deleterandom", "fillbatch", "writemany"),
+    "sync": ("fillsync",),
+    "whole": ("compact", "reopen", "recover"),
+    "compacted": ("readrandom", "readmissing", "multiget", "readseq", "readreverse", "seekrandom"),
+    "ycsb": ("ycsb-a",),
+}
 
 
 def stages_of(workloads: list[str], states: list[str]) -> list[Stage]:

@@ -55,7 +55,8 @@ COMPACTED = "data.mdb.compacted"
 MAP_BYTES = 1 << 40
 MAP_BYTES_LEAST = 1 << 20
 READERS = 4096                          # moments that may be open at once, in all processes
-STRETCH = 128                           # rows a scan takes from LMDB at a time
+STRETCH_FIRST = 8                       # rows a scan takes from LMDB at first,
+STRETCH = 128                           # twice as many each time, up to this
 
 _T = TypeVar("_T")
 
@@ -328,19 +329,20 @@ class BTreeMoment(Moment):
             return self._transaction.get(_stored(key))          # type: ignore[no-any-return]
 
     def rows(self, span: Span) -> Iterator[tuple[bytes, bytes]]:
-        lower, upper = span.lower, span.upper
+        lower, upper, most = span.lower, span.upper, STRETCH_FIRST
         while True:
             with self._lock, self._engine._told():
-                stretch = self._stretch(lower, upper, span.reverse)
+                stretch = self._stretch(lower, upper, span.reverse, most)
             yield from stretch
-            if len(stretch) < STRETCH:
+            if len(stretch) < most:
                 return
+            most = min(2 * most, STRETCH)
             if span.reverse:
                 upper = stretch[-1][0]
             else:
                 lower = stretch[-1][0] + b"\0"
 
-    def _stretch(self, lower: bytes, upper: bytes | None, reverse: bool) -> list[tuple[bytes, bytes]]:
+    def _stretch(self, lower: bytes, upper: bytes | None, reverse: bool, most: int) -> list[tuple[bytes, bytes]]:
         """The next rows between the bounds."""
         first = _stored(lower)
         end = None if upper is None else _stored(upper)
@@ -357,7 +359,7 @@ class BTreeMoment(Moment):
                     if key < first or end is not None and key >= end:
                         break
                     found.append((_shown(key), value))
-                    if len(found) == STRETCH:
+                    if len(found) == most:
                         break
         return found
 

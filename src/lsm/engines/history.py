@@ -59,7 +59,7 @@ class History:
 
     def open(self) -> Past:
         """A moment that begins now. One that began when nothing had been written since is not shared: each is closed once."""
-        self._prune()
+        self.prune()
         past = Past()
         if self.moments:
             self.moments[-1].newer = past
@@ -69,11 +69,11 @@ class History:
     def overwritten(self, key: bytes, had: Any) -> None:
         """`key`, which had this (None: nothing), is about to have something else."""
         if self.moments:
-            self._prune()
+            self.prune()
             if self.moments:
                 self.moments[-1].old.setdefault(key, had)
 
-    def _prune(self) -> None:
+    def prune(self) -> None:
         """Forget the moments that were closed. What a closed one kept, the next older open one may still need."""
         if all(past.open for past in self.moments):
             return

@@ -23,7 +23,8 @@ from lsm.contract.traits import Traits
 from lsm.engines.history import History, absent
 from lsm.errors import NotADatabaseError, OptionNameError
 
-STRETCH = 128               # rows a scan takes under the lock at a time
+STRETCH_FIRST = 8           # rows a scan takes under the lock at first,
+STRETCH = 128               # twice as many each time, up to this
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ class Memory(SimpleEngine):
         """How much there is."""
         with self._lock:
             self._check()
-            moments = [past for past in self._history.moments if past.open]
+            self._history.prune()
+            moments = self._history.moments
             return MemoryStats(len(self._rows), self._bytes, len(moments), sum(len(past.old) for past in moments))
 
     def verify(self) -> Report:
@@ -140,11 +142,12 @@ class MemoryMoment(Moment):
         return self.engine._rows.get(key) if found is absent else found      # type: ignore[no-any-return]
 
     def rows(self, span: Span) -> Iterator[tuple[bytes, bytes]]:
-        lower, upper = span.lower, span.upper
+        lower, upper, most = span.lower, span.upper, STRETCH_FIRST
         while True:
             with self.engine._lock:
-                stretch, last = self._stretch(lower, upper, span.reverse)
+                stretch, last = self._stretch(lower, upper, span.reverse, most)
             yield from stretch
+            most = min(2 * most, STRETCH)
             if last is None:
                 return
             if span.reverse:
@@ -152,13 +155,14 @@ class MemoryMoment(Moment):
             else:
                 lower = last + b"\0"
 
-    def _stretch(self, lower: bytes, upper: bytes | None, reverse: bool) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+    def _stretch(self, lower: bytes, upper: bytes | None, reverse: bool,
+                 most: int) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
         """The next rows, and the key they go up to, None at the end. No source gives more keys than are looked at, so that
         what lies behind the last of them is left for the next stretch."""
-        now = [key for _, key in zip(range(STRETCH), self.engine._rows.irange(lower, upper, (True, False), reverse))]
-        keys = sorted({*now, *self.past.keys(lower, upper, reverse, STRETCH)}, reverse=reverse)[:STRETCH]
+        now = [key for _, key in zip(range(most), self.engine._rows.irange(lower, upper, (True, False), reverse))]
+        keys = sorted({*now, *self.past.keys(lower, upper, reverse, most)}, reverse=reverse)[:most]
         rows = [(key, value) for key in keys if (value := self._find(key)) is not None]
-        return rows, keys[-1] if len(keys) == STRETCH else None
+        return rows, keys[-1] if len(keys) == most else None
 
     def close(self) -> None:
         self.past.close()
