@@ -14,7 +14,8 @@ def _stop_preparers():
     """No thread of ours outlives the interpreter. What is written after this prepares for itself."""
     cdef Preparer preparer
     for preparer in list(_preparers):
-        preparer_stop(preparer.work)
+        with nogil:
+            preparer_stop(preparer.work)
 
 
 @cython.final
@@ -36,18 +37,20 @@ cdef class Preparer:
 
     def __dealloc__(self):
         if self.work != NULL:
-            preparer_free(self.work)
+            with nogil:
+                preparer_free(self.work)
         supply_free(&self.supply)
 
     cdef int attend(self, LogWriter log, Memtable memtable) except -1:
         """Prepare for these from now on; for those before no more. None: for none. What was prepared ahead and not used
         is the next one's (a block) or stays (the end of a log)."""
-        if self.log is not None:
+        with nogil:                     # a disk may take its time over a chunk
             preparer_assign(self.work, TASK_LOG, NULL, NULL)
+            preparer_assign(self.work, TASK_LINK, NULL, NULL)
+        if self.log is not None:
             self.log.file.preparer = NULL
         if self.memtable is not None:
             memtable_supply(self.memtable.table, NULL)
-            preparer_assign(self.work, TASK_LINK, NULL, NULL)
         self.log, self.memtable = log, memtable
         if log is not None and log.file.env.prepare != NULL:
             preparer_assign(self.work, TASK_LOG, log.file.env.prepare, log.file)
@@ -59,5 +62,6 @@ cdef class Preparer:
 
     cdef int stop(self) except -1:
         self.attend(None, None)
-        preparer_stop(self.work)
+        with nogil:
+            preparer_stop(self.work)
         return 0
