@@ -14,8 +14,9 @@ is full.
 
 Invariants: sequences are added in ascending order, and linked in that order; entries are never removed; `linked`
 <= `indexed` <= `added`; every entry before `indexed` is in the index, or behind a newer one that is; every entry before
-`linked` is in the skip list; the others are in the ring; there are nodes enough for those that are not linked (for
-each of them when `room`, which is stored before `linked`, says so); once the store has rotated to a new memtable, nothing is added to this one any more.
+`linked` is in the skip list; the others are in the ring; there are nodes enough for those that are not linked (for each of
+them when `room`, which is stored before `linked`, says so); once the store has rotated to a new memtable, nothing is added
+to this one any more.
 
 Owner: binding/memtable.pxi, which lives as long as any view or cursor that reads it.
 Threads: any number of readers beside one writer, and whoever links. `index_lock` guards the index, `lock` the skip list, its
