@@ -18,6 +18,7 @@ from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, nanosleep, timespec
 
 from lsm.core.buffer cimport Buffer, buffer_append, buffer_free, buffer_init, buffer_reserve, buffer_set, buffer_slice
+from lsm.core.arena cimport Supply, supply_free, supply_prepare
 from lsm.core.arrow cimport (
     ArrowArray, ArrowArrayStream, ArrowSchema, arrow_chunk, arrow_column, arrow_column_schema, arrow_schema,
 )
@@ -33,13 +34,15 @@ from lsm.core.log cimport (
 )
 from lsm.core.memtable cimport (
     Memtable as c_memtable, lsm_read_lock, lsm_read_unlock, memtable_add, memtable_bytes, memtable_ensure, memtable_free,
-    memtable_get, memtable_new, memtable_order,
+    memtable_get, memtable_new, memtable_order, memtable_prepare, memtable_supply,
 )
 from lsm.core.memtable_cursor cimport memtable_cursor
-from lsm.core.memtable_index cimport index_ask
 from lsm.core.merge cimport (
     Merge, merge_add, merge_close, merge_first, merge_init, merge_last, merge_seek, merge_seek_before, merge_step,
     merge_top,
+)
+from lsm.core.preparer cimport (
+    TASK_BLOCK, TASK_LINK, TASK_LOG, Preparer as c_preparer, preparer_assign, preparer_free, preparer_new, preparer_stop,
 )
 from lsm.core.record cimport (
     BATCH_BYTES_MAX, RECORD_HEADER_BYTES, RecordEntry, RecordHeader, entry_decode, entry_encode, entry_payload,
@@ -89,7 +92,7 @@ cdef extern from "pthread.h" nogil:
         pass
     int pthread_cond_init(pthread_cond_t *condition, const void *attributes)
     int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
-    int pthread_cond_broadcast(pthread_cond_t *condition)
+    int pthread_cond_signal(pthread_cond_t *condition)
     int pthread_cond_destroy(pthread_cond_t *condition)
 
 cdef extern from "Python.h":
@@ -115,6 +118,7 @@ include "binding/view.pxi"
 include "binding/merge.pxi"
 include "binding/parts.pxi"
 include "binding/timing.pxi"
+include "binding/preparer.pxi"
 include "binding/gate.pxi"
 include "binding/sync.pxi"
 

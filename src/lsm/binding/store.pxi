@@ -268,6 +268,8 @@ cdef class Store(Writer):
         to rotate first."""
         cdef LogWriter log = logs[len(logs) - 1] if logs else None
         cdef tuple replaced = (self.view, self.memtable, self.logs, self.log)   # they go when nothing is guarded any more
+        if self.memtable is not memtable or self.log is not log:
+            self.prepare_for(log, memtable)
         lsm_guard_lock(&self.guard)
         self.view = view
         self.logs = logs

@@ -37,6 +37,7 @@ static inline void lsm_store_big32(void *p, uint32_t v) {
 #define lsm_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 #define lsm_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define lsm_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define lsm_exchange(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
 #define lsm_add(p, v) __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
 
 /* Take a word that is 0 while nobody has it: did this do so? Given back by storing 0 with release. */
@@ -137,6 +138,11 @@ static inline void *lsm_huge_alloc(size_t size) {
     (void)madvise(memory, size, MADV_HUGEPAGE);     /* advice: refused, it is ordinary memory */
 #endif
     return memory;
+}
+
+/* Have the system give all pages of this memory now. */
+static inline void lsm_touch(void *memory, size_t size) {
+    for (size_t i = 0; i < size; i += 4096) ((volatile uint8_t *)memory)[i] = 0;
 }
 
 /* LSM_ASSERT(condition): an invariant of the C parts, checked in debug builds (LSM_DEBUG=1), free otherwise. */

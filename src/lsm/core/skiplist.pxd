@@ -23,7 +23,7 @@ Owner: the memtable's arenas. Threads: the callers hold the memtable's lock, sha
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
-from lsm.core.arena cimport Arena, arena_round, arena_take
+from lsm.core.arena cimport Arena, arena_round, arena_take, arena_take_piece
 from lsm.core.coding cimport Slice
 from lsm.core.key cimport compare_keys, key_prefix
 from lsm.core.signposts cimport Node, Signposts, signposts_before
@@ -106,20 +106,18 @@ cdef inline size_t node_bytes(uint32_t height) noexcept nogil:
     return sizeof(Node) - (TOWER_MAX - height) * sizeof(Link)
 
 
-cdef inline size_t skiplist_needs(const Skiplist *self, uint64_t insertions) noexcept nogil:
-    """Bytes of nodes that so many insertions may take at the most. What they need is no more afterwards than what is
-    left of these bytes after any part of them.
+cdef inline uint64_t skiplist_needs(const Skiplist *self, uint64_t insertions) noexcept nogil:
+    """The nodes that so many insertions may take at the most. What they need is no more afterwards than what is left of
+    these after any part of them.
 
     Each takes one node or none. And a split takes 16 from `crowded`, to which an insertion adds one at the most; only the
     first node that ascending keys begin costs it nothing."""
     cdef uint64_t nodes = (self.crowded + insertions) // (NODE_ENTRIES // 2) + 2
-    if nodes > insertions:
-        nodes = insertions
-    return <size_t>nodes * sizeof(Node)
+    return nodes if nodes < insertions else insertions
 
 
 cdef inline Node *_node_new(Arena *nodes, uint32_t height) noexcept nogil:
-    cdef Node *node = <Node *>arena_take(nodes, node_bytes(height))
+    cdef Node *node = <Node *>arena_take_piece(nodes, node_bytes(height), sizeof(Node))
     memset(node, 0, node_bytes(height))
     node.height = <uint16_t>height
     return node
