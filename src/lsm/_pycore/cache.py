@@ -47,6 +47,7 @@ class BlockCache:
             return self._tables
 
     def get(self, where: Where) -> Block | None:
+        """The block, if it is here; then it is the last to go."""
         with self._lock:
             block = self._blocks.get(where)
             if block is None:
