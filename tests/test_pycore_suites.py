@@ -1,4 +1,4 @@
-"""Suites that were written for the compiled core, on the plain one: damage, death of the process, loss of power, failing
+"""Suites that were written for the compiled core, on the plain one: chunks, damage, death of the process, loss of power, failing
 disks, the model. Each test is imported from where it is told; here there are fewer rounds of it, since all is slower.
 
 `lsm.open` and `lsm.DB` mean pylsm in this module.
@@ -8,12 +8,24 @@ import signal
 
 import lsm
 import pytest
+import test_chunks
 import test_damage
 import test_kill
 import test_model
 from crash_engine import SMALL, TIERED, check_killed, check_states
 from fault_engine import FaultyRun, workload
 from plain_directory import SimulatedPyDB
+from test_chunks import (  # noqa: F401
+    filled,
+    pyarrow,
+    test_a_chunk_holds_as_much_as_was_asked_for,
+    test_a_row_larger_than_a_chunk_is_a_chunk,
+    test_arrow_moves_children_out,
+    test_arrow_reads_chunk_and_column,
+    test_arrow_reads_nothing,
+    test_closing,
+    test_damage_is_raised_after_the_rows_before_it_and_again,
+)
 from test_crash_engine import random_run
 from test_damage import (  # noqa: F401
     impatient,
@@ -40,16 +52,25 @@ from test_regressions import (  # noqa: F401
 )
 from test_signals import strikes, test_a_handler_that_raises_anywhere_leaves_the_store_whole  # noqa: F401
 
+from lsm import _pycore
+
 genuine = lsm.open
 
 # a file closed by a finalizer just when the handler raises
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
+@pytest.fixture
+def engine():
+    """Of the fixture `db`."""
+    return "pylsm"
+
+
 @pytest.fixture(autouse=True)
 def on_the_plain_core(monkeypatch):
     monkeypatch.setattr(lsm, "open", lambda path, **how: genuine(path, **{"engine": "pylsm", **how}))
     monkeypatch.setattr(lsm, "DB", SimulatedPyDB)
+    monkeypatch.setattr(lsm, "Chunk", _pycore.Chunk)
     monkeypatch.setattr(test_damage, "MOST", 12)
     monkeypatch.setattr(test_kill, "KILLS", 15 * len(test_kill.OPTION_SETS))
     monkeypatch.setattr(test_model, "STEPS", 1500)
@@ -129,3 +150,8 @@ def test_a_handler_that_uses_the_database_waits_for_nobody(path, rng):
         assert int(db.get(b"from the handler", b"-1")) == told["writes"] - 1 and told["rows"] and told["busy"], told
     with lsm.open(path) as db:
         assert dict(db.scan(prefix=b"k")) == model and db.verify().ok
+
+
+@pytest.mark.parametrize("asked", [{}, {"reverse": True}, {"keys": False}, {"values": False}, {"limit": 10}])
+def test_arrow_reads_the_stream(filled, pyarrow, asked):  # noqa: F811
+    test_chunks.test_arrow_reads_the_stream(filled, pyarrow, asked, lsm.DB.scan_chunks)
