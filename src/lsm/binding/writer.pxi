@@ -17,6 +17,7 @@ cdef bint _final(const Fault *fault) noexcept nogil:
 
 
 cdef class Writer(GroupSync):
+    cdef LogWriter log                  # the last of `logs`
     cdef Memtable memtable
     cdef uint64_t memtable_budget
     cdef uint64_t rotate_at             # bytes of the memtable: its budget, or 0 while there is no log
