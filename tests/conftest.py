@@ -34,10 +34,24 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def db(path):
+def engine():
+    """In modules that say EVERY_ENGINE, each engine there is, in turn."""
+    return "lsm"
+
+
+def pytest_generate_tests(metafunc):
+    chosen = [mark for mark in metafunc.definition.iter_markers("parametrize") if mark.args[0] == "engine"]
+    if getattr(metafunc.module, "EVERY_ENGINE", False) and "engine" in metafunc.fixturenames and not chosen:
+        from engines import ENGINES
+
+        metafunc.parametrize("engine", ENGINES)
+
+
+@pytest.fixture
+def db(path, engine):
     import lsm
 
-    store = lsm.open(path)
+    store = lsm.open(path, engine=engine)
     yield store
     store.close()
 

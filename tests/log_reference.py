@@ -72,7 +72,7 @@ def recovered(*logs, last_sequence=0):
     """{key: value} of logs number 1, 2, ... after recovery, and the last sequence."""
     files = {log_name(number): data for number, data in enumerate(logs, 1)}
     state = State(DATABASE, last_sequence=last_sequence, logs=tuple(range(1, len(logs) + 1)))
-    answer = recovery.replay(_core.SimulatedDirectory(files, path="/db"), state)
+    answer = recovery.replay(_core, _core.SimulatedDirectory(files, path="/db"), state)
     contents = {}
     for _, memtable in answer.memtables:
         cursor = memtable.cursor()

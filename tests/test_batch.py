@@ -6,6 +6,8 @@ import lsm
 import pytest
 from crew import JOIN, Crew, checked
 
+EVERY_ENGINE = True         # tests of `db` run on each: conftest.py
+
 
 def test_a_batch_is_written_when_the_block_ends_and_not_before(db):
     db[b"old"] = b"0"

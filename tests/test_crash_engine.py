@@ -8,7 +8,6 @@ from crash import states
 from crash_engine import FIFO, SMALL, TIERED, Run, check_killed, check_states, open_files, process_states, random_changes
 from lsm import _core
 from lsm.errors import CorruptionError, NotADatabaseError
-from lsm.tree import checkpoint
 
 OPTIONS = {"leveled": SMALL, "tiered": TIERED, "fifo": FIFO}
 
@@ -96,7 +95,8 @@ def test_power_loss_during_a_checkpoint(monkeypatch):
     rng = random.Random("checkpoint")
     run = Run()
     beside = run.directory.beside("/second")
-    monkeypatch.setattr(checkpoint, "_core", types.SimpleNamespace(Directory=lambda path, create: beside))
+    core = types.SimpleNamespace(**{**vars(_core), "Directory": lambda path, create: beside})
+    monkeypatch.setattr(run.db._tree, "core", core)
     for number in range(1, 41):
         run.write(random_changes(rng, number))
         if number == 30:

@@ -88,7 +88,7 @@ def test_nothing_left_out_is_right():
 def test_recovery_that_forgets_the_logs_is_seen(monkeypatch):
     run = short_run()
     genuine = recovery.replay
-    monkeypatch.setattr(recovery, "replay", lambda directory, state: dataclasses.replace(
-        genuine(directory, state), memtables=(), sequence=state.last_sequence))
+    monkeypatch.setattr(recovery, "replay", lambda core, directory, state: dataclasses.replace(
+        genuine(core, directory, state), memtables=(), sequence=state.last_sequence))
     with pytest.raises(AssertionError):
         check_killed(run)

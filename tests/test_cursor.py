@@ -6,6 +6,8 @@ import lsm
 import pytest
 from model import TINY, random_key, random_value
 
+EVERY_ENGINE = True         # tests of `db` run on each: conftest.py
+
 KEYS = [b"", b"a", b"ab", b"b", b"b\xff", b"d", b"\xff", b"\xff\xff"]
 
 

@@ -15,12 +15,15 @@ import time
 
 import lsm
 import pytest
+from engines import OTHERS
 from kill_writer import COUNTER, operations
 from model import TINY
 
+MARKERS = ["CURRENT", "HASHLOG", "BTREE", "rows.sqlite"]        # what says that there is a database
 KILLS = int(os.environ.get("LSM_KILLS", "300"))
 WRITER = pathlib.Path(__file__).with_name("kill_writer.py")
 OPTION_SETS = {"default": {}, "tiny": TINY, "tiny tiered": {**TINY, "compaction": "tiered"}}
+OPTION_SETS |= {name: options for name, options in OTHERS.items() if name != "memory"}
 
 
 @pytest.fixture
@@ -86,10 +89,11 @@ def test_nothing_acknowledged_is_lost_by_a_killed_process(path, nursery, name):
         recovered, acknowledged = one_life(nursery, {"path": str(path), "seed": seed, "options": options}, rng)
         assert recovered in (None, known), f"cycle {cycle}: {known} batches were there, the next open found {recovered}"
         acknowledged = known if acknowledged is None else acknowledged
-        if recovered is None and not (path / "CURRENT").exists():
+        engine = options.get("engine", "lsm")
+        if recovered is None and not known and not any((path / name).exists() for name in MARKERS):
             continue  # killed before there was a database
         # Every other time look without touching, so that the next writer recovers from what the kill really left.
-        with lsm.open(path, read_only=cycle % 2 == 1) as db:
+        with lsm.open(path, engine=engine, read_only=cycle % 2 == 1) as db:
             found = int(db.get(COUNTER, b"0"))
             assert acknowledged <= found <= acknowledged + 1, f"cycle {cycle}: acknowledged {acknowledged}, found {found}"
             while known < found:

@@ -4,6 +4,8 @@ import collections.abc
 
 import pytest
 
+EVERY_ENGINE = True         # tests of `db` run on each: conftest.py
+
 
 def test_a_database_is_a_mutable_mapping(db):
     assert isinstance(db, collections.abc.MutableMapping)

@@ -1,4 +1,5 @@
-"""Random operations against the model, under every option set: a long walk each, and a machine hypothesis can shrink.
+"""Random operations against the model, under every option set and on every engine: a long walk each, and a machine
+hypothesis can shrink.
 
 LSM_MODEL_STEPS and LSM_MODEL_EXAMPLES raise how far they go (the nightly run); the default is for every change.
 """
@@ -10,13 +11,15 @@ import tempfile
 
 import lsm
 import pytest
+from engines import OTHERS
 from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 from model import contents, option_sets, random_key, random_range, random_value, scanned
 
 STEPS = int(os.environ.get("LSM_MODEL_STEPS", "20000"))
 EXAMPLES = int(os.environ.get("LSM_MODEL_EXAMPLES", "12"))
-SETS = option_sets()
+SETS = {**option_sets(), **OTHERS}
+GONE = {"engine": "memory"}        # what is closed is gone
 
 
 class Walk:
@@ -84,6 +87,8 @@ class Walk:
         self.held.clear()
         self.db.close()
         self.db = lsm.open(self.path, **self.options)
+        if self.options == GONE:
+            self.model.clear()
 
     def everything(self, number):
         assert contents(self.db) == self.model
@@ -217,6 +222,8 @@ class Machine(RuleBasedStateMachine):
     def reopen(self):
         self.db.close()
         self.db = lsm.open(self.directory, **self.options)
+        if self.options == GONE:
+            self.model.clear()
 
     @invariant()
     def agrees(self):

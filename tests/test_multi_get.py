@@ -6,6 +6,8 @@ import pytest
 
 import lsm
 
+EVERY_ENGINE = True         # tests of `db` run on each: conftest.py
+
 OPTIONS = {
     "as it is": {},
     "no cache": {"block_cache_bytes": 0},

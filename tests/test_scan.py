@@ -4,6 +4,8 @@ import lsm
 import pytest
 from model import TINY, random_key, random_range, random_value, scanned
 
+EVERY_ENGINE = True         # tests of `db` run on each: conftest.py
+
 FEW = {b"": b"e", b"a": b"1", b"aa": b"2", b"ab": b"3", b"b": b"4", b"b\xff": b"5", b"b\xff\xff": b"6", b"c": b"7",
        b"\xfe": b"8", b"\xff": b"9", b"\xff\x00": b"10", b"\xff\xff": b"11", b"\xff\xff\xff": b"12"}
 

@@ -4,6 +4,8 @@ import lsm
 import pytest
 from model import TINY, contents, random_key, random_value, scanned
 
+EVERY_ENGINE = True         # tests of `db` run on each: conftest.py
+
 BEFORE = {b"a": b"1", b"b": b"2", b"c": b"3", b"ca": b"4"}
 
 

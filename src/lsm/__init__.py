@@ -35,7 +35,7 @@ from lsm.errors import (
     VersionError,
 )
 from lsm.options import Options
-from lsm.registry import engine_at, engines, open
+from lsm.registry import engine_at, engine_names, open
 from lsm.stats import LevelStats, Stats
 
 if TYPE_CHECKING:
@@ -50,5 +50,5 @@ __all__ = [
     "DB", "BlockCache", "BusyError", "Chunk", "ChunkScan", "ClosedError", "Column", "CorruptionError", "Cursor", "Engine",
     "Error", "ForkedError", "LevelStats", "LockedError", "NotADatabaseError", "NotOfferedError", "OptionError",
     "OptionNameError", "Options", "PolicyError", "ReadOnlyError", "Report", "Scan", "Snapshot", "Stats", "StorageError",
-    "Traits", "UnsupportedError", "VersionError", "WriteBatch", "engine_at", "engines", "open",
+    "Traits", "UnsupportedError", "VersionError", "WriteBatch", "engine_at", "engine_names", "open",
 ]

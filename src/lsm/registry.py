@@ -19,14 +19,14 @@ from lsm.place import MARKERS
 if TYPE_CHECKING:
     from lsm.engines.lsm import DB
 
-ENGINES = {"lsm": "lsm.engines.lsm:DB", "memory": "lsm.engines.memory:Memory"}
+ENGINES = {"lsm": "lsm.engines.lsm:DB", "btree": "lsm.engines.btree:BTree", "memory": "lsm.engines.memory:Memory"}
 GROUP = "lsm.engines"
 
 
-def engines() -> tuple[str, ...]:
+def engine_names() -> tuple[str, ...]:
     """The names of the engines there are: those of this package, then those of others.
 
-    >>> "lsm" in lsm.engines() and "memory" in lsm.engines()
+    >>> "lsm" in lsm.engine_names() and "memory" in lsm.engine_names()
     True
     """
     return (*ENGINES, *sorted({point.name for point in entry_points(group=GROUP)} - ENGINES.keys()))
@@ -40,8 +40,8 @@ def engine_class(name: str) -> Any:
     for point in entry_points(group=GROUP):
         if point.name == name:
             return point.load()
-    near = difflib.get_close_matches(name, engines(), 1)
-    raise OptionError("engine", name, f"{near[0]!r}" if near else "one of " + ", ".join(map(repr, engines())))
+    near = difflib.get_close_matches(name, engine_names(), 1)
+    raise OptionError("engine", name, f"{near[0]!r}" if near else "one of " + ", ".join(map(repr, engine_names())))
 
 
 def engine_at(path: str | os.PathLike[str]) -> str | None:

@@ -27,7 +27,10 @@ BATCH_CHUNK = 1 << 20           # bytes of keys and values that `write_many` wri
 
 
 class SimpleEngine(Engine):
-    """Subclass it and write `_find`, `_moment`, `_apply`, `_release`, `stats`, `verify`, `flush`, `sync`, `compact`."""
+    """Subclass it and write `_find`, `_moment`, `_apply`, `_release`, `stats`, `verify`, `flush`, `sync`, `compact`,
+    `checkpoint`. Its `__init__` is called last, when everything is there: from then on the database is open."""
+
+    _closed = True
 
     def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
         self.path = os.fsdecode(path)
@@ -161,7 +164,7 @@ class SimpleEngine(Engine):
                 self._release()
 
     def __del__(self) -> None:
-        if warnings is None or getattr(self, "_closed", True) or os.getpid() != self._process:
+        if warnings is None or self._closed or os.getpid() != self._process:
             return
         warnings.warn(f"the database {self.path!r} was never closed: use `with lsm.open(...)` or close()",
                       ResourceWarning, source=self)

@@ -51,10 +51,10 @@ class Memory(SimpleEngine):
     (b'Nairobi', b'NBO')
     """
 
-    traits = Traits("memory", durable=False, keys_in_memory=True, values_in_memory=True, refused={
-        "checkpoint": "what is in memory has no files to copy; lsm.convert copies the rows",
-        "read_only": "there is nothing to read: nothing is kept when it is closed",
-    })
+    traits = Traits("memory", durable=False, keys_in_memory=True, values_in_memory=True, weak={
+        "close": "its data is gone then",
+        "sync": "does nothing: a crash of the process loses everything",
+    }, refused={"checkpoint": "what is in memory has no files to copy (`lsm convert` copies rows)"})
 
     def __init__(self, path: str | os.PathLike[str] = "memory", *, create: bool = True, read_only: bool = False,
                  lock_timeout: float = 0.0, **options: Any) -> None:
@@ -63,10 +63,10 @@ class Memory(SimpleEngine):
         if read_only or not create:
             raise NotADatabaseError(path, "a database of the engine 'memory' is gone when it is closed: "
                                           "there is none to open")
-        super().__init__(path)
         self._rows = SortedDict()
         self._history = History()
         self._bytes = 0
+        super().__init__(path)
 
     def _find(self, key: bytes) -> bytes | None:
         return self._rows.get(key)          # type: ignore[no-any-return]
@@ -105,7 +105,7 @@ class Memory(SimpleEngine):
     def checkpoint(self, path: str | os.PathLike[str]) -> NoReturn:
         """NotOfferedError: there are no files to copy."""
         self._check()
-        self._refuse("checkpoint", "lsm", "hashlog", "btree")
+        self._refuse("checkpoint", "lsm", "btree")
 
     def stats(self) -> MemoryStats:
         """How much there is."""

@@ -1,0 +1,122 @@
+"""The B-tree engine: what it does so that LMDB keeps the contract."""
+import os
+
+import lsm
+import pytest
+
+lmdb = pytest.importorskip("lmdb")
+
+
+def opened(path, **how):
+    return lsm.open(path, engine="btree", **how)
+
+
+def test_keys_that_lmdb_has_no_room_for_keep_their_order(path):
+    keys = [b"", b"\0", b"\0\0", b"\0\1", b"\1", b"a", b"a\0"]
+    with opened(path, lazy_sync=True) as db:
+        db.write_many((key, key + b"!") for key in reversed(keys))
+        assert list(db) == keys and list(reversed(db)) == keys[::-1]
+        assert list(db.scan(b"\0", b"\1", values=False)) == keys[1:4]
+        assert [db[key] for key in keys] == [key + b"!" for key in keys]
+        assert list(db.scan(prefix=b"\0", reverse=True, values=False)) == keys[3:0:-1]
+
+
+@pytest.mark.parametrize("first", [b"a", b"\0"])
+def test_the_longest_key_fits_whatever_it_begins_with(path, first):
+    with opened(path, lazy_sync=True) as db:
+        longest = first + b"k" * (db.traits.key_bytes_max - 1)
+        db[longest] = b"1"
+        assert db[longest] == b"1" and list(db) == [longest]
+        with pytest.raises(ValueError, match="510"):
+            db[longest + b"k"] = b""
+        with db.snapshot() as then:
+            assert then.get(longest + b"k") is None
+        assert list(db.scan(longest + b"k")) == []
+
+
+def test_the_map_grows_by_itself(path):
+    with opened(path, lazy_sync=True, _map_bytes=1 << 20) as db:
+        db.write_many((b"%06d" % number, bytes(1000)) for number in range(8000))
+        assert len(db) == 8000 and db.stats().map_bytes >= 8 << 20
+        for number in range(8000, 9000):
+            db[b"%06d" % number] = bytes(5000)
+        assert len(db) == 9000 and db.verify()
+
+
+def test_a_map_that_may_not_grow_says_so_and_loses_nothing(path):
+    with opened(path, lazy_sync=True, _map_bytes=1 << 20) as db:
+        db[b"a"] = b"1"
+        with db.snapshot() as then:
+            with pytest.raises(lsm.StorageError, match="close them"):
+                db.write_many((b"%06d" % number, bytes(1000)) for number in range(8000))
+            assert dict(then.scan()) == {b"a": b"1"}
+        db.write_many((b"%06d" % number, bytes(1000)) for number in range(8000))
+        assert len(db) == 8001
+
+
+def test_a_file_cut_short_is_damage_not_a_signal(path):
+    with opened(path) as db:
+        db.write_many((b"%06d" % number, bytes(1000)) for number in range(3000))
+    size = os.path.getsize(path / "data.mdb")
+    os.truncate(path / "data.mdb", size // 2)
+    for read_only in (False, True):
+        with pytest.raises(lsm.CorruptionError, match="cut short") as raised:
+            opened(path, read_only=read_only)
+        assert raised.value.offset == size // 2
+    os.truncate(path / "data.mdb", 100)
+    with pytest.raises(lsm.Error):
+        opened(path)
+
+
+def test_a_damaged_head_and_marker_are_errors(path):
+    opened(path).close()
+    head = (path / "data.mdb").read_bytes()
+    (path / "data.mdb").write_bytes(bytes(len(head)))
+    with pytest.raises(lsm.Error):
+        opened(path)
+    (path / "data.mdb").write_bytes(head)
+    (path / "BTREE").write_bytes(b"lsm btree 2\n")
+    with pytest.raises(lsm.VersionError, match="upgrade"):
+        opened(path)
+    (path / "BTREE").write_bytes(b"something else")
+    with pytest.raises(lsm.CorruptionError, match="BTREE"):
+        opened(path)
+
+
+def test_compaction_gives_room_back_and_waits_for_readers(path):
+    with opened(path, lazy_sync=True) as db:
+        db.write_many((b"%06d" % number, bytes(1000)) for number in range(3000))
+        for number in range(2900):
+            db.delete(b"%06d" % number)
+        before = db.stats().bytes
+        with db.snapshot():
+            db.compact()
+            assert db.stats().bytes == before
+        db.compact()
+        assert db.stats().bytes < before / 5 and len(db) == 100
+        db[b"a"] = b"1"
+    with opened(path) as db:
+        assert len(db) == 101
+
+
+def test_a_read_only_one_holds_its_moment_beside_a_writer(path):
+    with opened(path, lazy_sync=True) as db:
+        db[b"a"] = b"1"
+    code = ("import lsm, sys\n"
+            f"with lsm.open({str(path)!r}, engine='btree', read_only=True) as db:\n"
+            "    print(db[b'a'], flush=True); sys.stdin.readline(); print(dict(db.scan()), flush=True)\n")
+    import subprocess
+    import sys
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    assert child.stdout.readline() == "b'1'\n"
+    with opened(path, lazy_sync=True) as db:
+        db[b"a"] = b"2"
+    assert child.communicate("\n", timeout=60)[0] == "{b'a': b'1'}\n"
+
+
+def test_without_the_package_it_says_what_to_install(path, monkeypatch):
+    monkeypatch.setattr("lsm.engines.btree.lmdb", None)
+    with pytest.raises(lsm.UnsupportedError, match=r"lsmkv\[btree\]"):
+        opened(path)
+    assert not path.exists()
