@@ -35,8 +35,8 @@ def hint_file_name(uint64_t number):
 @cython.final
 @cython.no_gc_clear         # __dealloc__ needs what it refers to
 cdef class DataFile(SyncedFile):
-    """DataFile(directory, cache, number, *, database=None, capacity=0, size=None): with a database, a new one for so many
-    bytes, durable when this returns; else one that is there, of which the first `size` bytes count."""
+    """DataFile(directory, cache, number, database, *, capacity=0, size=None): without a size a new one for so many bytes,
+    durable when this returns; else one that is there, of which the first `size` bytes count, 0: all there are."""
     cdef DataPages pages
     cdef BlockCache cache
     cdef FileCounts counts
@@ -46,26 +46,29 @@ cdef class DataFile(SyncedFile):
     cdef public bint obsolete
     cdef unsigned long generation
 
-    def __init__(self, Directory directory not None, BlockCache cache not None, uint64_t number, *, bytes database=None,
-                 uint64_t capacity=0, size=None):
+    def __init__(self, Directory directory not None, BlockCache cache not None, uint64_t number, bytes database not None,
+                 *, uint64_t capacity=0, size=None):
         cdef uint8_t header[LOG_HEADER_BYTES]
         if number == 0 or number > <uint64_t>0xFFFFFFFF:
             raise ValueError(f"data files are numbered from 1 to {0xFFFFFFFF}, not {number}")
         self.generation = fork_generation
         self.cache = cache
-        self.capacity = capacity if size is None else <uint64_t>size
+        self.capacity = capacity
+        if size is not None:
+            self.open_to_read(directory, number, database, size)
         if data_pages_init(&self.pages, cache.cache, self.capacity) != 0:
             raise MemoryError
-        if database is not None:
+        if size is None:
             self.writing = True
             log_header_encode(header, _data_magic(), number, _identity(database))
             self.make(directory, number, data_file_name(number), header, "a data file")
             data_pages_append(&self.pages, 0, header, LOG_HEADER_BYTES)
-        else:
-            self.open_to_read(directory, number, size)
 
-    cdef int open_to_read(self, Directory directory, uint64_t number, size) except -1:
+    cdef int open_to_read(self, Directory directory, uint64_t number, bytes database, size) except -1:
         cdef Env *env = directory.opened()
+        cdef LogReader reader
+        cdef Fault fault
+        cdef uint8_t header[LOG_HEADER_BYTES]
         cdef bytes encoded
         cdef const char *c_name
         cdef int error
@@ -79,10 +82,17 @@ cdef class DataFile(SyncedFile):
         if error != 0:
             self.file = NULL
             directory.refuse(error, self.name, "opening")
-        self.ends = <uint64_t>size
+        self.ends = self.capacity = <uint64_t>size if size else self.file.size
         if self.file.size < self.ends:
             raise CorruptionError(_path.join(directory.path, self.name), self.file.size,
                                   f"the file ends here, and has to have {self.ends} bytes")
+        with nogil:
+            error = self.file.env.pread(self.file, 0, header, LOG_HEADER_BYTES)
+        if error != 0:
+            directory.refuse(error, self.name, "reading")
+        _data_reader(&reader, slice_of(header, LOG_HEADER_BYTES), number, c_name)
+        if log_header_check(&reader, number, _identity(database), &fault) != 0:
+            raise_fault(&fault, directory.path)
         return 0
 
     def __dealloc__(self):
@@ -118,24 +128,29 @@ cdef class DataFile(SyncedFile):
         """Bytes of the records that delete."""
         return lsm_load_relaxed(&self.counts.tombstones)
 
-    def finish(self):
-        """Nothing more is appended: cut off the room behind the last record, and make all durable. By one thread."""
-        cdef int error
-        if not self.writing:
-            return
+    def finish(self, HashStore store not None):
+        """Nothing more is appended: cut off the room behind the last record, and make all durable. By one thread. When the
+        sync fails the store takes no more writes."""
+        cdef Fault fault
+        cdef int status
         with nogil:
-            error = self.file.env.truncate(self.file, self.file.size)
-            if error == 0:
-                error = self.file.env.sync(self.file)
-        if error != 0:
-            self.directory.refuse(error, self.name, "making durable")
+            self.file.env.truncate(self.file, self.file.size)      # refused, there is room behind the records: no harm
+            status = self.sync(&fault)
+        if status != 0:
+            lsm_set_bits(&store.gate, GATE_FAILED)      # before anybody else may write or sync
+            try:
+                raise_lasting(&fault, self.directory.path)
+            except BaseException as error:
+                store.fail(error)
+                raise
         self.synced_whole = True
-
-    def release_tail(self, HashStore store):
-        """The page kept for appending goes."""
         store.lock_index()
         data_pages_end(&self.pages)
         store.unlock_index()
+
+    def ends_at(self, uint64_t size):
+        """Of a file that is only read no more than this counts."""
+        self.ends = size
 
     cdef bytes value_at(self, const DataPlace *place, Slice key, Block *tail):
         """The value of the record there, read from the cache, or from the disk without the GIL. Takes over `tail`."""
@@ -290,3 +305,12 @@ cdef class DataBuilder:
     def size(self):
         """Bytes of the data file so far."""
         return self.data.size
+
+
+def data_highest_watermark(bytes image not None, uint64_t number):
+    """The highest sync watermark of any unharmed record in a data file, 0 when there is none."""
+    cdef LogReader reader
+    _data_reader(&reader, slice_of_bytes(image), number, b"")
+    with nogil:
+        log_watermark(&reader, LOG_HEADER_BYTES if reader.size > LOG_HEADER_BYTES else reader.size)
+    return reader.synced

@@ -133,7 +133,8 @@ cdef class HashMoment:
             raise
         store.lock_index()
         undo.older = store.newest
-        undo.number = undo.older.number + 1 if undo.older != NULL else 1
+        store.moments += 1
+        undo.number = store.moments
         if undo.older != NULL:
             undo.older.newer = undo
         else:
@@ -150,8 +151,8 @@ cdef class HashMoment:
 
     cdef void let_go(self) noexcept:
         cdef Undo *undo = NULL
-        if self.store is None:
-            return
+        if self.store is None or self.store.gate & GATE_FORKED:
+            return                          # in the child of a fork a thread that is not there may hold the lock
         self.store.lock_index()
         if self.undo != NULL:
             undo = self.undo
@@ -305,7 +306,7 @@ cdef int _gather_row(const HashEntry *entry, Slice low, bint bounded, Slice high
     if entry.value_size == HASH_ABSENT or compare_slices(key, low) < 0 or (bounded and compare_slices(key, high) >= 0):
         return 0
     row.prefix = key_prefix(key.data, key.size)
-    row.key = <const uint8_t *>NULL + keys.size
+    row.key = <const uint8_t *><uintptr_t>keys.size
     row.sequence = hash_entry_sequence(entry)
     row.key_size = entry.key_size
     row.value_size = entry.value_size
@@ -341,7 +342,7 @@ cdef class HashSorted:
     cdef void sort(self) noexcept nogil:
         cdef size_t i
         for i in range(self.size()):
-            self.row(i).key = self.keys.data + <size_t>self.row(i).key
+            self.row(i).key = self.keys.data + <size_t><uintptr_t>self.row(i).key
         if self.rows.size > 0:
             qsort(self.rows.data, self.size(), sizeof(HashRow), _compare_rows)
 

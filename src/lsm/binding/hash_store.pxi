@@ -42,6 +42,7 @@ cdef class HashStore(Writer):
     cdef DataFile active
     cdef readonly uint64_t wanted       # bytes that the write which asks for another file needs
     cdef uint64_t hash_gets
+    cdef uint64_t moments               # counted since it was opened
     cdef Undo *newest                   # what the snapshots keep
     cdef Undo *oldest
 
@@ -361,6 +362,8 @@ cdef class HashStore(Writer):
             entry = hash_index_find(&self.index, hash_, k.slice)
             if entry == NULL or entry.value_size == HASH_ABSENT:
                 self.unlock_index()
+                if self.gate & GATE_SHUT:
+                    self._refuse()              # closed meanwhile: then there is nothing in the index
                 return default
             _place_of(entry, &place)
             file = <DataFile>self.slots[entry.file - self.first_slot].file
@@ -396,6 +399,8 @@ cdef class HashStore(Writer):
         there = entry != NULL and entry.value_size != HASH_ABSENT
         self.unlock_index()
         give_back(&k)
+        if self.gate & GATE_SHUT:
+            self._refuse()
         return there
 
     def multi_get(self, keys, default=None):
@@ -423,6 +428,8 @@ cdef class HashStore(Writer):
             self.find_places(borrowed, count, places, numbers)
             files = self.files
             self.unlock_index()
+            if self.gate & GATE_SHUT:
+                self._refuse()
             for i in range(count):
                 if numbers[i] != 0:
                     file = files[numbers[i]]
@@ -477,25 +484,22 @@ cdef class HashStore(Writer):
 
     # ------------------------------------------------------------------------------------------- for the Python half
 
-    def _show_files(self, dict files not None, tuple logs not None):
-        """From now on these are the files (number -> DataFile) that are looked into, and of these the DataFiles `logs` are not
-        yet made for keeping, oldest first; the last of them is the active one, unless it has been finished. Under the write
-        lock when that changes."""
+    def _show_files(self, dict files not None, tuple logs not None, DataFile active):
+        """From now on these are the files (number -> DataFile) that are looked into; `logs` are those of them that are not yet
+        made for keeping, oldest first; `active` is written to, None: the next write has to rotate first. Under the write lock
+        when that changes."""
         cdef uint64_t first = min(files) if files else 1
         cdef uint64_t count = max(files) - first + 1 if files else 1
         cdef FileSlot *slots = <FileSlot *>calloc(count, sizeof(FileSlot))
         cdef FileSlot *before = self.slots
         cdef dict replaced = self.files
         cdef DataFile file
-        cdef DataFile active = None
         cdef DataFile was = self.active
         if slots == NULL:
             raise MemoryError
         for number, file in files.items():
             slots[<uint64_t>number - first].file = <PyObject *>file
             slots[<uint64_t>number - first].counts = &file.counts
-        if logs and (<DataFile?>logs[len(logs) - 1]).capacity > 0 and not (<DataFile>logs[len(logs) - 1]).synced_whole:
-            active = logs[len(logs) - 1]
         self.lock_index()
         self.slots = slots
         self.first_slot = first
@@ -506,9 +510,8 @@ cdef class HashStore(Writer):
         lsm_guard_lock(&self.guard)
         self.logs = logs
         lsm_guard_unlock(&self.guard)
-        self.active = active
-        replaced = None
-        was = None
+        if self.active is not active:                   # only under the write lock, or before and after all writing
+            self.active = active
 
     def _begin_hash(self, uint64_t sequence, uint64_t synced):
         """After recovery: the last write there is, and the last of those in files made for keeping."""
@@ -540,13 +543,18 @@ cdef class HashStore(Writer):
         cdef Input left = hint_entries(data)
         cdef HintEntry some[LOAD_AHEAD]
         cdef uint64_t hashes[LOAD_AHEAD]
+        cdef uint64_t fitting = 0
         cdef unsigned int ahead
         cdef unsigned int i
+        while hint_next(&left, &some[0]) == 0 and _hint_fits(&some[0], file.ends):
+            fitting += 1
+        if fitting != entries or input_left(&left) != 0:
+            return 1
+        left = hint_entries(data)
         while entries > 0:
             ahead = <unsigned int>min(entries, <uint64_t>LOAD_AHEAD)
             for i in range(ahead):
-                if hint_next(&left, &some[i]) != 0 or not _hint_fits(&some[i], file.ends):
-                    return 1
+                hint_next(&left, &some[i])
                 hashes[i] = key_hash(some[i].key)
                 hash_index_ask(&self.index, hashes[i])
             for i in range(ahead):
@@ -556,7 +564,7 @@ cdef class HashStore(Writer):
                              some[i].offset, some[i].value_size) != 0:
                     return -1
             entries -= ahead
-        return 0 if input_left(&left) == 0 else 1
+        return 0
 
     cdef int load(self, Slice key, uint64_t hash_, int kind, uint64_t sequence, DataFile file, uint32_t offset,
                   uint32_t value_size) noexcept nogil:
@@ -720,19 +728,36 @@ cdef class HashStore(Writer):
                     pthread_mutex_lock(&self.index_lock)
             pthread_mutex_unlock(&self.index_lock)
 
-    def _sync_file(self, DataFile file not None):
-        """Make one file durable. A failure is final for the store."""
-        try:
-            file.finish()
-        except BaseException as error:
-            if not (isinstance(error, StorageError) and error.errno in (ENOSPC, EDQUOT)) or True:
-                self.fail(error)
-            raise
+    def _sync_logs(self):
+        """Make every file that is not yet made for keeping durable as far as it goes now. A failure is final for the store."""
+        cdef Fault fault
+        cdef SyncedFile file
+        cdef int status
+        for file in self._logs:
+            if file.synced_whole:
+                continue
+            with nogil:
+                status = file.sync(&fault)
+            if status != 0:
+                lsm_set_bits(&self.gate, GATE_FAILED)       # before anybody else may write or sync
+                try:
+                    raise_lasting(&fault, file.directory.path)
+                except BaseException as error:
+                    self.fail(error)
+                    raise
+            lsm_store_relaxed(&self.syncs, self.syncs + 1)
+
+    @property
+    def _logs(self):
+        lsm_guard_lock(&self.guard)
+        logs = self.logs
+        lsm_guard_unlock(&self.guard)
+        return logs
 
     def _drop_files(self):
         """After closing: let go of everything."""
         cdef HashIndex index
-        self._show_files({}, ())
+        self._show_files({}, (), None)
         if hash_index_init(&index, HASH_SEGMENT_BITS) != 0:
             return
         self.lock_index()
@@ -757,8 +782,17 @@ cdef class HashStore(Writer):
         return figures
 
     @property
-    def _hash_gets(self):
-        return lsm_load_relaxed(&self.hash_gets)
+    def _counters(self):
+        return {"bytes_written": lsm_load_relaxed(&self.bytes_written), "log_bytes": lsm_load_relaxed(&self.log_bytes),
+                "syncs": lsm_load_relaxed(&self.syncs), "gets": lsm_load_relaxed(&self.hash_gets)}
+
+    @property
+    def _sequence(self):
+        return lsm_load_acquire(&self.sequence)
+
+    @property
+    def _synced(self):
+        return lsm_load_acquire(&self.synced)
 
     @property
     def _recovered(self):
