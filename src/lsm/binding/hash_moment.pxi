@@ -165,6 +165,8 @@ cdef class HashMoment:
     def close(self):
         """Let the moment go. May be called again."""
         self.let_go()
+        self.whole = None
+        self.store._moment_closed()
 
     def find(self, bytes key not None):
         """The value the key had, None when there was none."""

@@ -158,6 +158,11 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
     def _flush_up_to(self, sequence: int) -> None:
         self._merger.wait_until_kept(self._data.recovered)      # type: ignore[union-attr]
 
+    def _moment_closed(self) -> None:
+        """Merged files that were kept for it may go."""
+        if self._merger is not None and self._data.retired:
+            self._merger.tell()
+
     # ------------------------------------------------------------ reading
 
     def scan(self, start: Any = None, stop: Any = None, **how: Any) -> Iterator[Any]:

@@ -73,7 +73,7 @@ class Merger(Background):
 
     def has_work(self) -> bool:
         """Is anything waiting that came from outside?"""
-        return bool(self.files.recovered or self.files.written or self.wanted)
+        return bool(self.files.recovered or self.files.written or self.wanted or self.files.has_retired())
 
     def may_rotate(self) -> bool:
         """Is there room for another file?"""
