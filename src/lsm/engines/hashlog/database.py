@@ -170,7 +170,7 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
         copied and sorted before the first row, about a microsecond each, 40 bytes of memory beside the key; then each value
         is a read. Until it is used up, closed or dropped it keeps the files it began with.
 
-        >>> with lsm.open("fruit", engine="hashlog") as db:
+        >>> with lsm.open("letters", engine="hashlog") as db:
         ...     db.update({b"b": b"2", b"a": b"1"})
         ...     list(db.scan())
         [(b'a', b'1'), (b'b', b'2')]
