@@ -6,8 +6,8 @@ let go removes it, and its hint. Threads: a DataFile may be shared; one store ap
 import os.path as _path
 
 from lsm.core.data_pages cimport (
-    DATA_READ, DATA_WOULD_READ, PAGED_RECORD_MAX, DataFound, DataPages, DataPlace, data_pages_append, data_pages_end,
-    data_pages_free, data_pages_init, data_pages_tail, data_read,
+    DATA_READ, DATA_WOULD_READ, PAGED_RECORD_MAX, DataFound, DataPages, DataPlace, data_pages_append, data_pages_ask,
+    data_pages_free, data_pages_init, data_read,
 )
 from lsm.core.data_record cimport (
     DATA_FILE_BYTES_MAX, DataRecord, data_record_bytes, data_record_decode, data_record_encode, data_record_open,
@@ -45,6 +45,8 @@ cdef class DataFile(SyncedFile):
     cdef uint64_t ends                  # when it is only read
     cdef public bint obsolete
     cdef unsigned long generation
+    cdef bytes database
+    cdef DataFile before                # whose place it takes
 
     def __init__(self, Directory directory not None, BlockCache cache not None, uint64_t number, bytes database not None,
                  *, uint64_t capacity=0, size=None):
@@ -53,10 +55,11 @@ cdef class DataFile(SyncedFile):
             raise ValueError(f"data files are numbered from 1 to {0xFFFFFFFF}, not {number}")
         self.generation = fork_generation
         self.cache = cache
+        self.database = database
         self.capacity = capacity
         if size is not None:
             self.open_to_read(directory, number, database, size)
-        if data_pages_init(&self.pages, cache.cache, self.capacity) != 0:
+        if data_pages_init(&self.pages, cache.cache, self.capacity, size is None) != 0:
             raise MemoryError
         if size is None:
             self.writing = True
@@ -144,16 +147,19 @@ cdef class DataFile(SyncedFile):
                 store.fail(error)
                 raise
         self.synced_whole = True
-        store.lock_index()
-        data_pages_end(&self.pages)
-        store.unlock_index()
+
+    def opened_again(self):
+        """The same file, opened to be read only; shown in this one's place it takes over what is counted."""
+        cdef DataFile file = DataFile(self.directory, self.cache, self.number, self.database, size=self.file.size)
+        file.before = self
+        return file
 
     def ends_at(self, uint64_t size):
         """Of a file that is only read no more than this counts."""
         self.ends = size
 
-    cdef bytes value_at(self, const DataPlace *place, Slice key, Block *tail):
-        """The value of the record there, read from the cache, or from the disk without the GIL. Takes over `tail`."""
+    cdef bytes value_at(self, const DataPlace *place, Slice key):
+        """The value of the record there, read from memory, or from the disk without the GIL."""
         cdef uint8_t stack[PAGED_RECORD_MAX]
         cdef uint8_t *room = stack
         cdef size_t total = data_record_bytes(place.key_size, place.value_size)
@@ -164,21 +170,19 @@ cdef class DataFile(SyncedFile):
         if total > PAGED_RECORD_MAX:
             room = <uint8_t *>malloc(total)
             if room == NULL:
-                block_release(tail)
                 raise MemoryError
         try:
-            status = data_read(&self.pages, self.file, <uint32_t>self.number, self.end(), place, key, tail, False, room,
-                               &found, &fault)
+            status = data_read(&self.pages, self.file, <uint32_t>self.number, self.end(), place, key, False, room, &found,
+                               &fault)
             if status == DATA_WOULD_READ:
                 with nogil:
-                    status = data_read(&self.pages, self.file, <uint32_t>self.number, self.end(), place, key, tail, True, room,
+                    status = data_read(&self.pages, self.file, <uint32_t>self.number, self.end(), place, key, True, room,
                                        &found, &fault)
             if status != DATA_READ:
                 raise_fault(&fault, self.directory.path)
             return bytes_of(found.record.value)
         finally:
             block_release(found.held)
-            block_release(tail)
             if room != stack:
                 free(room)
 

@@ -190,7 +190,7 @@ cdef class HashMoment:
         store.unlock_index()
         if number == 0:
             return None
-        return (<DataFile>files[number]).value_at(&place, wanted, store.tail_of(files[number], &place))
+        return (<DataFile>files[number]).value_at(&place, wanted)
 
     def rows(self, span):
         """The rows between the bounds of a Span, in its direction. The first time what lies between is sorted, from then on
@@ -222,7 +222,7 @@ cdef class HashMoment:
         sorted_.files = store.files
         with nogil:
             status = _gather_rows(self.undo, &store.index, low, bounded, high, &sorted_.rows, &sorted_.keys)
-        store.unlock_index()
+            store.unlock_index()            # before the GIL is waited for
         if status != 0:
             raise MemoryError
         with nogil:
@@ -399,7 +399,7 @@ cdef class HashRows:
             place.value_size = row.value_size
             place.sequence = row.sequence
             file = self.rows.files[row.file]
-            value = file.value_at(&place, slice_of_bytes(key), self.rows.store.tail_of(file, &place))
+            value = file.value_at(&place, slice_of_bytes(key))
         if self.reverse:
             self.end -= 1
         else:

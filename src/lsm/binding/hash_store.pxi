@@ -27,6 +27,7 @@ cdef enum:
 ctypedef struct FileSlot:
     PyObject *file                      # borrowed from `files`
     FileCounts *counts
+    DataPages *pages
 
 
 cdef struct Undo                        # hash_moment.pxi
@@ -58,9 +59,12 @@ cdef class HashStore(Writer):
         pthread_mutex_destroy(&self.index_lock)
 
     cdef inline void lock_index(self) noexcept:
-        if pthread_mutex_trylock(&self.index_lock) != 0:
+        """Take the index lock while holding the GIL. It is only ever taken at once: who waits without the GIL would then wait for
+        that with the lock held."""
+        while pthread_mutex_trylock(&self.index_lock) != 0:
             with nogil:
                 pthread_mutex_lock(&self.index_lock)
+                pthread_mutex_unlock(&self.index_lock)
 
     cdef inline void unlock_index(self) noexcept nogil:
         pthread_mutex_unlock(&self.index_lock)
@@ -349,7 +353,6 @@ cdef class HashStore(Writer):
         cdef Borrowed k
         cdef DataPlace place
         cdef DataFile file
-        cdef Block *tail
         cdef HashEntry *entry
         cdef uint64_t hash_
         if self.gate & GATE_SHUT:
@@ -366,10 +369,10 @@ cdef class HashStore(Writer):
                     self._refuse()              # closed meanwhile: then there is nothing in the index
                 return default
             _place_of(entry, &place)
+            data_pages_ask(self.slots[entry.file - self.first_slot].pages, place.offset)
             file = <DataFile>self.slots[entry.file - self.first_slot].file
-            tail = data_pages_tail(&file.pages, place.offset, data_record_bytes(place.key_size, place.value_size))
             self.unlock_index()
-            return file.value_at(&place, k.slice, tail)
+            return file.value_at(&place, k.slice)
         finally:
             give_back(&k)
 
@@ -433,7 +436,7 @@ cdef class HashStore(Writer):
             for i in range(count):
                 if numbers[i] != 0:
                     file = files[numbers[i]]
-                    values[i] = file.value_at(&places[i], borrowed[i].slice, self.tail_of(file, &places[i]))
+                    values[i] = file.value_at(&places[i], borrowed[i].slice)
             return values
         finally:
             for i in range(ready):
@@ -462,16 +465,8 @@ cdef class HashStore(Writer):
                 if entry != NULL and entry.value_size != HASH_ABSENT:
                     numbers[start + i] = entry.file
                     _place_of(entry, &places[start + i])
+                    data_pages_ask(self.slots[entry.file - self.first_slot].pages, places[start + i].offset)
             start += some
-
-    cdef Block *tail_of(self, DataFile file, const DataPlace *place) noexcept:
-        cdef Block *tail
-        if file.pages.tail == NULL:
-            return NULL
-        self.lock_index()
-        tail = data_pages_tail(&file.pages, place.offset, data_record_bytes(place.key_size, place.value_size))
-        self.unlock_index()
-        return tail
 
     def __len__(self):
         """The number of keys; it is known."""
@@ -495,17 +490,23 @@ cdef class HashStore(Writer):
         cdef dict replaced = self.files
         cdef DataFile file
         cdef DataFile was = self.active
+        cdef list heirs = [file for file in files.values() if (<DataFile>file).before is not None]
         if slots == NULL:
             raise MemoryError
         for number, file in files.items():
             slots[<uint64_t>number - first].file = <PyObject *>file
             slots[<uint64_t>number - first].counts = &file.counts
+            slots[<uint64_t>number - first].pages = &file.pages
         self.lock_index()
+        for file in heirs:
+            file.counts = file.before.counts
         self.slots = slots
         self.first_slot = first
         self.slot_count = count
         self.files = files
         self.unlock_index()
+        for file in heirs:
+            file.before = None
         free(before)
         lsm_guard_lock(&self.guard)
         self.logs = logs

@@ -1,7 +1,7 @@
 # cython: language_level=3
 """HashIndex: where the newest record of each key lies; a Bitcask's keydir. Open addressing, in memory.
 
-An entry is 20 bytes and its key, rounded up to eight, in chunks of a megabyte; what is removed is used again for the next
+An entry is 20 bytes and its key, rounded up to eight, in chunks of two megabytes; what is removed is used again for the next
 of its size. It is led to by a slot: 32 bits of the key's hash above the entry's place, a number of eight-byte units. Slots
 lie in lines of eight, as large as the processor's. The upper bits of the hash choose one of the segments, the low 32 the
 line of it where a search begins; it goes on through full lines and ends at the first empty slot.
@@ -29,6 +29,7 @@ cdef extern from "<stdlib.h>" nogil:
 cdef extern from "lsm_bits.h" nogil:
     void LSM_ASSERT(bint condition)
     void lsm_prefetch(const void *p)
+    void *lsm_huge_alloc(size_t size)
 
 
 cdef enum:
@@ -37,9 +38,10 @@ cdef enum:
     HASH_LINE_ENTRIES = 7               # on the average, before the segment grows
     HASH_ENTRY_BYTES = 20
     HASH_UNIT = 8
-    HASH_CHUNK_BYTES = 1048576
-    HASH_CHUNK_UNITS = 131072
-    HASH_CHUNK_SHIFT = 17
+    HASH_CHUNK_BYTES = 2097152          # as large as a huge page
+    HASH_CHUNK_UNITS = 262144
+    HASH_CHUNK_SHIFT = 18
+    HASH_CHUNKS_SMALL = 2               # so many are ordinary memory, which is there when it is touched
     HASH_CLASSES = 64                   # free entries of up to so many units are kept by their size
     HASH_LARGE_LOOKED_AT = 32
     HASH_SEGMENT_BITS = 10              # of the index of a store
@@ -317,7 +319,10 @@ cdef inline int _new_chunk(HashIndex *self) noexcept nogil:
             return -1
         self.chunks = grown
         self.chunk_room = room
-    chunk = <uint8_t *>malloc(HASH_CHUNK_BYTES)
+    if self.chunk_count < HASH_CHUNKS_SMALL:
+        chunk = <uint8_t *>malloc(HASH_CHUNK_BYTES)
+    else:
+        chunk = <uint8_t *>lsm_huge_alloc(HASH_CHUNK_BYTES)
     if chunk == NULL:
         return -1
     if self.at < HASH_CHUNK_UNITS:

@@ -150,11 +150,12 @@ class DataFiles:
         self._make_hint(file.number, hint)
         self.directory.sync()
         meta = FileMeta(file.number, size, records, least, highest)
+        again = file.opened_again()
         with self.lock:
             self._write_manifest(self._with(files=(*self.state.files, meta), without=[file.number],
                                             last_sequence=max(self.state.last_sequence, highest)))
             self.written = self.written[1:]
-            self.kept = {**self.kept, file.number: file}
+            self.kept = {**self.kept, file.number: again}
             self.show()
         self.counters.closed += 1
 
