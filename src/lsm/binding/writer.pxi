@@ -17,6 +17,7 @@ cdef bint _final(const Fault *fault) noexcept nogil:
 
 
 cdef class Writer(GroupSync):
+    cdef LogWriter log                  # the last of `logs`
     cdef Memtable memtable
     cdef Preparer preparer              # None: nothing was written yet, or there is nothing to prepare here
     cdef uint64_t memtable_budget
