@@ -10,7 +10,8 @@ from lsm.core.data_pages cimport (
     data_pages_free, data_pages_init, data_read,
 )
 from lsm.core.data_record cimport (
-    DATA_FILE_BYTES_MAX, DataRecord, data_record_bytes, data_record_decode, data_record_encode, data_record_open,
+    DATA_ALONE, DATA_BATCH, DATA_FILE_BYTES_MAX, DATA_INSIDE, DataRecord, data_batch_seal, data_record_bytes,
+    data_record_decode, data_record_encode, data_record_open, data_record_whole,
 )
 from lsm.core.hint cimport HintEntry, hint_add, hint_begin, hint_check, hint_entries, hint_next, hint_seal
 
@@ -211,8 +212,8 @@ def hint_of(bytes image not None, uint64_t number, bytes database not None, str 
             if status == 0 and hint_begin(&hint) != 0:
                 status = fault_memory(&fault)
             while status == 0 and reader.at < reader.size:
-                at = reader.at
                 status = _next_record(&reader, &header, &record, &fault)
+                at = reader.at - record_bytes(header.size)
                 if status == 0 and hint_add(&hint, &record, at) != 0:
                     status = fault_memory(&fault)
                 if status == 0:
@@ -239,14 +240,19 @@ cdef void _data_reader(LogReader *reader, Slice image, uint64_t number, const ch
 
 
 cdef int _next_record(LogReader *reader, RecordHeader *header, DataRecord *record, Fault *fault) noexcept nogil:
-    """The record at reader.at of a file in which every record has to be whole; moves behind it."""
-    if not data_record_open(reader.data + reader.at, reader.size - reader.at, reader.number, header):
-        return fault_corrupt(fault, reader.name, reader.at, b"a record is damaged")
-    if (data_record_decode(reader.data + reader.at, record) != 0 or record.sequence == 0
-            or record.sequence > hash_sequence_max()):
-        return fault_corrupt(fault, reader.name, reader.at, b"a record says what no version wrote")
-    reader.at += record_bytes(header.size)
-    return 0
+    """The record at reader.at, or the first of the batch there, of a file in which all has to be whole; moves behind it."""
+    while True:
+        if not data_record_whole(reader.data + reader.at, reader.size - reader.at, reader.number, header):
+            return fault_corrupt(fault, reader.name, reader.at, b"a record is damaged")
+        if (data_record_decode(reader.data + reader.at, record) != 0 or record.sequence == 0
+                or record.sequence > hash_sequence_max()):
+            return fault_corrupt(fault, reader.name, reader.at, b"a record says what no version wrote")
+        if record.place != DATA_BATCH:
+            reader.at += record_bytes(header.size)
+            return 0
+        if reader.at + RECORD_HEADER_BYTES == reader.size:
+            return fault_corrupt(fault, reader.name, reader.at, b"a batch holds no record")
+        reader.at += RECORD_HEADER_BYTES
 
 
 @cython.final
@@ -285,7 +291,8 @@ cdef class DataBuilder:
         """A record of its own, as old as it is; -1 for no memory."""
         cdef DataRecord record = given[0]
         cdef size_t total = data_record_bytes(record.key.size, record.value.size)
-        record.left = 0
+        record.place = DATA_ALONE
+        record.count = 1
         record.synced = record.sequence
         if buffer_reserve(&self.data, total) != 0 or hint_add(&self.hint, &record, self.data.size) != 0:
             return -1

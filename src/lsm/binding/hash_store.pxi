@@ -139,7 +139,7 @@ cdef class HashStore(Writer):
         hash_index_ask(&self.index, hash_)
         if self.prepare(kind, key, hash_, &entry) != 0:
             return fault_memory(fault)
-        self.head(&record, kind, key, value, self.sequence + 1, 0)
+        self.head(&record, kind, key, value, DATA_ALONE)
         cdef int error = self.active.file.env.reserve(self.active.file, total, &at)
         if error == 0:
             data_record_encode(at, &record, <uint32_t>self.active.number)
@@ -157,14 +157,14 @@ cdef class HashStore(Writer):
         sequence[0] = record.sequence
         return 0
 
-    cdef inline void head(self, DataRecord *record, int kind, Slice key, Slice value, uint64_t sequence,
-                          uint32_t left) noexcept nogil:
+    cdef inline void head(self, DataRecord *record, int kind, Slice key, Slice value, int place) noexcept nogil:
         record.kind = kind
         record.key = key
         record.value = value
-        record.sequence = sequence
+        record.sequence = self.sequence + 1
         record.synced = lsm_load_relaxed(&self.synced)
-        record.left = left
+        record.place = place
+        record.count = 1
         record.seconds = <uint32_t>(self.active.file.env.now(self.active.file.env) // 1000000)
 
     cdef inline int prepare(self, int kind, Slice key, uint64_t hash_, HashEntry **entry) noexcept nogil:
@@ -278,35 +278,43 @@ cdef class HashStore(Writer):
                 return
             self.unprepare(entry.key, key_hash(entry.key))
 
-    cdef uint64_t encode_payload(self, const uint8_t *payload, size_t size, uint32_t count, uint8_t *at) noexcept nogil:
-        """Frame every entry as a record; answers the bytes of keys and values."""
+    cdef uint64_t encode_payload(self, const uint8_t *payload, size_t size, uint32_t count, uint8_t *start) noexcept nogil:
+        """Frame every entry as a record, and all of them, if there are several, as a batch. Answers the bytes of keys and
+        values."""
         cdef Input left = input_of(payload, size)
         cdef RecordEntry entry
         cdef DataRecord record
+        cdef uint8_t *at = start + _batch_head(count)
         cdef uint64_t given = 0
         cdef uint32_t i
         entry.kind = KIND_PUT
-        self.head(&record, KIND_PUT, slice_of(NULL, 0), slice_of(NULL, 0), self.sequence + 1, count)
+        self.head(&record, KIND_PUT, slice_of(NULL, 0), slice_of(NULL, 0), DATA_INSIDE if count > 1 else DATA_ALONE)
         for i in range(count):
             if entry_decode(&left, &entry) != 0:
                 break
             record.kind = entry.kind
             record.key = entry.key
             record.value = entry.value if entry.kind == KIND_PUT else slice_of(NULL, 0)
-            record.left = count - 1 - i
             data_record_encode(at, &record, <uint32_t>self.active.number)
             at += data_record_bytes(record.key.size, record.value.size)
             record.sequence += 1
             given += record.key.size + record.value.size
+        if count > 1:
+            record.sequence = self.sequence + 1
+            record.count = count
+            data_batch_seal(start, &record, <size_t>(at - start) - RECORD_HEADER_BYTES, <uint32_t>self.active.number)
         return given
 
     cdef void lead_to_payload(self, const uint8_t *start, uint64_t offset, uint32_t count) noexcept nogil:
         """The index follows all records of a batch, in one step to those who look."""
-        cdef const uint8_t *at = start
+        cdef const uint8_t *at
         cdef DataRecord record
         cdef HashEntry *entry
         cdef size_t total
         cdef uint32_t i
+        start += _batch_head(count)
+        offset += _batch_head(count)
+        at = start
         pthread_mutex_lock(&self.index_lock)
         for i in range(count):
             data_record_decode(at, &record)
@@ -595,8 +603,8 @@ cdef class HashStore(Writer):
         with nogil:
             status = log_header_check(&reader, file.number, identity, &fault)
             while status == 0 and reader.at < reader.size:
-                at = reader.at
                 status = _next_record(&reader, &header, &record, &fault)
+                at = reader.at - record_bytes(header.size)
                 if status == 0 and self.load(record.key, key_hash(record.key), record.kind, record.sequence, file,
                                              <uint32_t>(at >> 3), <uint32_t>record.value.size) != 0:
                     status = fault_memory(&fault)
@@ -604,51 +612,47 @@ cdef class HashStore(Writer):
             raise_fault(&fault, file.directory.path)
 
     def _replay(self, bytes image not None, DataFile file not None, bytes database not None, uint64_t sequence):
-        """Enter every whole batch of a file that was being written to, in order, as `replay_log` does; `sequence` is that of the
-        last write recovered before. Answers (last sequence, offset where the run of whole batches ended, whether in a tear,
-        highest sync watermark). Raises CorruptionError where bytes are damaged."""
+        """Enter every whole record and batch of a file that was being written to, in order, as `replay_log` does; `sequence` is
+        that of the last write recovered before. Answers (last sequence, offset where the run ended, whether in a tear, highest
+        sync watermark). Raises CorruptionError where bytes are damaged."""
         cdef Fault fault
         cdef LogReader reader
         cdef RecordHeader header
         cdef bytes name = file.name.encode()
         cdef const uint8_t *identity = _identity(database)
         cdef int tail = TAIL_CLEAN
-        cdef size_t whole = LOG_HEADER_BYTES
-        cdef uint64_t last = sequence
         cdef int status
         _data_reader(&reader, slice_of_bytes(image), file.number, name)
         reader.sequence = sequence
         with nogil:
             status = log_header_check(&reader, file.number, identity, &fault)
             while status == 0 and log_next(&reader, &header):
-                if get_fixed32(reader.data + reader.at - record_bytes(header.size) + 32) == 0:
-                    status = self.replay_batch(&reader, whole, file, &fault)
-                    whole = reader.at
-                    last = reader.sequence
+                status = self.replay(&reader, &header, file, &fault)
             if status == 0:
                 status = log_tail(&reader, &tail, &fault)
         if status != 0:
             raise_fault(&fault, file.directory.path)
-        return last, whole, tail == TAIL_TORN or whole < reader.at, reader.synced
+        return reader.sequence, reader.at, tail == TAIL_TORN, reader.synced
 
-    cdef int replay_batch(self, const LogReader *reader, size_t at, DataFile file, Fault *fault) noexcept nogil:
-        """Enter the records from `at` up to the reader's place."""
+    cdef int replay(self, LogReader *reader, const RecordHeader *head, DataFile file, Fault *fault) noexcept nogil:
+        """Enter the record, or the records of the batch, before the reader's place."""
+        cdef LogReader inside = reader[0]
+        cdef RecordHeader header
         cdef DataRecord record
-        cdef size_t total
-        cdef bint begun = False
-        cdef uint32_t left = 0
-        while at < reader.at:
-            if data_record_decode(reader.data + at, &record) != 0 or record.sequence > hash_sequence_max():
-                return fault_corrupt(fault, reader.name, at, b"a record says what no version wrote")
-            if begun and record.left != left - 1:
-                return fault_corrupt(fault, reader.name, at, b"the records of a batch do not count down")
-            begun = True
-            left = record.left
-            total = data_record_bytes(record.key.size, record.value.size)
-            if self.load(record.key, key_hash(record.key), record.kind, record.sequence, file, <uint32_t>(at >> 3),
-                         <uint32_t>record.value.size) != 0:
+        cdef uint64_t expected = head.sequence
+        inside.size = reader.at
+        inside.at = reader.at - record_bytes(head.size)
+        while inside.at < inside.size:
+            if _next_record(&inside, &header, &record, fault) != 0:
+                return -1
+            if record.sequence != expected or expected >= head.sequence + head.count:
+                return fault_corrupt(fault, reader.name, inside.at, b"the records of a batch are not in sequence")
+            if self.load(record.key, key_hash(record.key), record.kind, record.sequence, file,
+                         <uint32_t>((inside.at - record_bytes(header.size)) >> 3), <uint32_t>record.value.size) != 0:
                 return fault_memory(fault)
-            at += total
+            expected += 1
+        if expected != head.sequence + head.count:
+            return fault_corrupt(fault, reader.name, inside.at, b"a batch holds other records than its header says")
         return 0
 
     def _loaded(self):
@@ -819,10 +823,15 @@ cdef bint _hint_fits(const HintEntry *entry, uint64_t ends) noexcept nogil:
     return total <= ends - offset
 
 
+cdef inline size_t _batch_head(uint32_t count) noexcept nogil:
+    """A batch of one is a record."""
+    return RECORD_HEADER_BYTES if count > 1 else 0
+
+
 cdef uint64_t _framed_bytes(const uint8_t *payload, size_t size, uint32_t count) noexcept nogil:
     cdef Input left = input_of(payload, size)
     cdef RecordEntry entry
-    cdef uint64_t framed = 0
+    cdef uint64_t framed = _batch_head(count)
     cdef uint32_t i
     entry.kind = KIND_PUT
     for i in range(count):

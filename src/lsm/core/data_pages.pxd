@@ -18,7 +18,7 @@ from libc.string cimport memcmp, memcpy
 from lsm.core.cache cimport Cache, cache_erase_table, cache_get, cache_put
 from lsm.core.cached_block cimport Block, block_data, block_new, block_release
 from lsm.core.coding cimport Slice
-from lsm.core.data_record cimport DataRecord, data_record_bytes, data_record_decode, data_record_open
+from lsm.core.data_record cimport DATA_BATCH, DataRecord, data_record_bytes, data_record_decode, data_record_whole
 from lsm.core.env cimport File
 from lsm.core.fault cimport Fault, fault_corrupt, fault_memory, fault_system
 from lsm.core.key cimport KIND_PUT
@@ -170,9 +170,9 @@ cdef inline int _gather_pages(DataPages *self, File *file, uint64_t offset, size
 cdef inline int _check(File *file, uint32_t number, const DataPlace *place, const uint8_t *at, size_t total, Slice key,
                        DataFound *found, Fault *fault) noexcept nogil:
     cdef RecordHeader header
-    if not data_record_open(at, total, number, &header) or header.size != place.key_size + place.value_size:
+    if not data_record_whole(at, total, number, &header) or header.size != place.key_size + place.value_size:
         return fault_corrupt(fault, file.name, place.offset, "a record is damaged")
-    if data_record_decode(at, &found.record) != 0 or found.record.kind != KIND_PUT:
+    if data_record_decode(at, &found.record) != 0 or found.record.kind != KIND_PUT or found.record.place == DATA_BATCH:
         return fault_corrupt(fault, file.name, place.offset, "a record says what no version wrote")
     if (found.record.sequence != place.sequence or found.record.key.size != key.size
             or (key.size > 0 and memcmp(found.record.key.data, key.data, key.size) != 0)):

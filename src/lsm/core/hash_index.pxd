@@ -41,7 +41,7 @@ cdef enum:
     HASH_CHUNK_BYTES = 2097152          # as large as a huge page
     HASH_CHUNK_UNITS = 262144
     HASH_CHUNK_SHIFT = 18
-    HASH_CHUNKS_SMALL = 2               # so many are ordinary memory, which is there when it is touched
+    HASH_CHUNKS_SMALL = 1               # so many are ordinary memory, which is there when it is touched
     HASH_CLASSES = 64                   # free entries of up to so many units are kept by their size
     HASH_LARGE_LOOKED_AT = 32
     HASH_SEGMENT_BITS = 10              # of the index of a store
