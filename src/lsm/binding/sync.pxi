@@ -134,7 +134,7 @@ cdef class GroupSync(Gate):
             self.fail_sync(&fault, newest)
         return 0
 
-    cdef int fail_sync(self, Fault *fault, LogWriter log) except -1:
+    cdef int fail_sync(self, Fault *fault, SyncedFile log) except -1:
         lsm_set_bits(&self.gate, GATE_FAILED)       # before anybody else may write or sync
         try:
             raise_fault(fault, log.directory.path)

@@ -139,6 +139,7 @@ cdef inline int _page(DataPages *self, File *file, size_t page, uint64_t end, bi
     error = file.env.pread(file, start, block_data(block[0]), size)
     if error != 0:
         block_release(block[0])
+        block[0] = NULL
         return data_system(file, start, error, fault)
     if size == PAGE_BYTES:
         cache_put(self.cache, &self.slots[page], block[0])

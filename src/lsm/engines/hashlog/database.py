@@ -83,11 +83,15 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
         self._begin_hash(replayed.sequence, state.last_sequence)
         self._keep_recovered(files, replayed)
         named = tuple(file.number for file in files.recovered)
-        if (files.state.open, files.state.options) != (named, state.options):
-            files.install(replace(files.state, open=named))     # files that held nothing, or options that were given
+        unnamed = files.unnamed()
+        if unnamed or (files.state.open, files.state.options) != (named, state.options):
+            # files that held nothing, options that were given; and before anything is removed: the process before may have
+            # failed to make durable what this one sees
+            files.install(replace(files.state, open=named))
         if not files.recovered:
             self._begin_hash(replayed.sequence, replayed.sequence)
-        files.remove_unnamed()
+        for name in unnamed:
+            directory.unlink(name)
         self.options, self._data = chosen, files
         self._merger = Merger(files, background)
 

@@ -231,13 +231,11 @@ class DataFiles:
 
     # ------------------------------------------------------------ files that nothing refers to
 
-    def remove_unnamed(self) -> None:
-        """Remove what HASHLOG does not name: it was being made, or had been merged, when the crash came."""
+    def unnamed(self) -> list[str]:
+        """What lies there and HASHLOG does not name: it was being made, or had been merged, when the crash came."""
         named = {meta.number for meta in self.state.files} | set(self.state.open)
-        for name in self.directory.list():
-            file = manifest.numbered(name)
-            if name == manifest.MARKER_NEW or file is not None and file[0] not in named:
-                self.directory.unlink(name)
+        found = [(name, manifest.numbered(name)) for name in self.directory.list()]
+        return [name for name, file in found if file is not None and file[0] not in named]
 
     def _remove_if_there(self, name: str) -> None:
         if name in self.directory.list():
