@@ -24,7 +24,7 @@ from lsm.core.arrow cimport (
     ArrowArray, ArrowArrayStream, ArrowSchema, arrow_chunk, arrow_column, arrow_column_schema, arrow_schema,
 )
 from lsm.core.column cimport Column as c_column, column_empty, column_release, column_take
-from lsm.core.coding cimport Input, Slice, get_fixed32, input_left, input_of, slice_of
+from lsm.core.coding cimport Input, Slice, input_left, input_of, slice_of
 from lsm.core.key cimport (
     KEY_BYTES_MAX, KIND_DELETE, KIND_PUT, VALUE_BYTES_MAX, compare_slices, tag_kind, tag_of, tag_sequence,
 )

@@ -57,5 +57,3 @@ cdef class SyncedFile:
         if error != 0:
             return fault_system(fault, self.file.name, error, b"cannot make it durable")
         return 0
-
-

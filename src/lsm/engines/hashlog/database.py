@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from types import ModuleType
 from typing import Any, ClassVar
 
 from lsm import _core
@@ -50,7 +51,7 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
     (b'red', 1, <lsm.HashLog 'fruit'>)
     """
 
-    core = _core
+    core: ClassVar[ModuleType] = _core
     traits: ClassVar[Traits] = Traits("hashlog", ordered=False, keys_in_memory=True, weak={
         "scan": "it copies and sorts the keys of the range before the first row, and reads each value by itself",
         "popitem": "it goes through all keys to find the smallest",
@@ -169,7 +170,7 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
 
     # ------------------------------------------------------------ reading
 
-    def scan(self, start: Any = None, stop: Any = None, **how: Any) -> Iterator[Any]:
+    def scan(self, start: Any = None, stop: Any = None, **how: Any) -> Iterator[Any]:      # type: ignore[override]
         """Iterate over a range in the order of the keys, as of this moment: see Engine.scan. Cost: the keys of the range are
         copied and sorted before the first row, about a microsecond each, 40 bytes of memory beside the key; then each value
         is a read. Until it is used up, closed or dropped it keeps the files it began with.
@@ -182,11 +183,11 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
         span = Span.of(start, stop, **how)
         return Rows(_core.HashMoment(self), span, self._check_open)
 
-    def cursor(self) -> Cursor:
+    def cursor(self) -> Cursor:     # type: ignore[override]
         """A cursor over the rows of this moment. It stands nowhere at first: move it. Cost: the first two moves sort keys."""
         return Cursor(_core.HashMoment(self), self._check_open)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:     # type: ignore[override]
         """The database as it is now, until it is closed. Cost: nothing to take. While it is open, of each key that is
         overwritten where it lay is kept in memory; and the files it can see stay on disk, also when they are merged."""
         return Snapshot(_core.HashMoment(self), self._check_open, lambda: self.closed)
