@@ -143,12 +143,12 @@ cdef class HashStore(Writer):
         cdef int error = self.active.file.env.reserve(self.active.file, total, &at)
         if error == 0:
             data_record_encode(at, &record, <uint32_t>self.active.number)
+            data_pages_append(&self.active.pages, offset, at, total)    # before `at` is given back
             error = self.active.file.env.commit(self.active.file, total)
         if error != 0:
             self.unprepare(key, hash_)
             return fault_system(fault, self.active.file.name, error, b"cannot write to the data file")
         pthread_mutex_lock(&self.index_lock)
-        data_pages_append(&self.active.pages, offset, at, total)
         self.lead_to(entry, &record, offset, total)
         if kind == KIND_DELETE and entry != NULL:
             hash_index_remove(&self.index, hash_, key)
@@ -245,12 +245,12 @@ cdef class HashStore(Writer):
             return fault_memory(fault)
         error = self.active.file.env.reserve(self.active.file, framed, &at)
         if error == 0:
-            given = self.encode_payload(payload, size, count, at)
+            given = self.encode_payload(payload, size, count, at, offset)
             error = self.active.file.env.commit(self.active.file, framed)
         if error != 0:
             self.unprepare_payload(payload, size, count)
             return fault_system(fault, self.active.file.name, error, b"cannot write to the data file")
-        self.lead_to_payload(at, offset, count)
+        self.lead_to_payload(payload, size, count, offset)
         sequence[0] = self.sequence + count
         self.show_writes(sequence[0], given, framed)
         return 0
@@ -278,7 +278,8 @@ cdef class HashStore(Writer):
                 return
             self.unprepare(entry.key, key_hash(entry.key))
 
-    cdef uint64_t encode_payload(self, const uint8_t *payload, size_t size, uint32_t count, uint8_t *start) noexcept nogil:
+    cdef uint64_t encode_payload(self, const uint8_t *payload, size_t size, uint32_t count, uint8_t *start,
+                                 uint64_t offset) noexcept nogil:
         """Frame every entry as a record, and all of them, if there are several, as a batch. Answers the bytes of keys and
         values."""
         cdef Input left = input_of(payload, size)
@@ -286,6 +287,7 @@ cdef class HashStore(Writer):
         cdef DataRecord record
         cdef uint8_t *at = start + _batch_head(count)
         cdef uint64_t given = 0
+        cdef size_t total
         cdef uint32_t i
         entry.kind = KIND_PUT
         self.head(&record, KIND_PUT, slice_of(NULL, 0), slice_of(NULL, 0), DATA_INSIDE if count > 1 else DATA_ALONE)
@@ -295,8 +297,10 @@ cdef class HashStore(Writer):
             record.kind = entry.kind
             record.key = entry.key
             record.value = entry.value if entry.kind == KIND_PUT else slice_of(NULL, 0)
+            total = data_record_bytes(record.key.size, record.value.size)
             data_record_encode(at, &record, <uint32_t>self.active.number)
-            at += data_record_bytes(record.key.size, record.value.size)
+            data_pages_append(&self.active.pages, offset + <size_t>(at - start), at, total)
+            at += total
             record.sequence += 1
             given += record.key.size + record.value.size
         if count > 1:
@@ -305,33 +309,37 @@ cdef class HashStore(Writer):
             data_batch_seal(start, &record, <size_t>(at - start) - RECORD_HEADER_BYTES, <uint32_t>self.active.number)
         return given
 
-    cdef void lead_to_payload(self, const uint8_t *start, uint64_t offset, uint32_t count) noexcept nogil:
+    cdef void lead_to_payload(self, const uint8_t *payload, size_t size, uint32_t count, uint64_t offset) noexcept nogil:
         """The index follows all records of a batch, in one step to those who look."""
-        cdef const uint8_t *at
+        cdef Input left = input_of(payload, size)
+        cdef RecordEntry entry
         cdef DataRecord record
-        cdef HashEntry *entry
+        cdef HashEntry *found
+        cdef uint64_t hash_
         cdef size_t total
         cdef uint32_t i
-        start += _batch_head(count)
         offset += _batch_head(count)
-        at = start
+        entry.kind = KIND_PUT
         pthread_mutex_lock(&self.index_lock)
         for i in range(count):
-            data_record_decode(at, &record)
-            total = data_record_bytes(record.key.size, record.value.size)
-            data_pages_append(&self.active.pages, offset, at, total)
-            entry = hash_index_find(&self.index, key_hash(record.key), record.key)
-            self.lead_to(entry, &record, offset, total)
-            at += total
+            if entry_decode(&left, &entry) != 0:
+                break
+            record.kind = entry.kind
+            record.value = entry.value if entry.kind == KIND_PUT else slice_of(NULL, 0)
+            record.sequence = self.sequence + 1 + i
+            total = data_record_bytes(entry.key.size, record.value.size)
+            hash_ = key_hash(entry.key)
+            self.lead_to(hash_index_find(&self.index, hash_, entry.key), &record, offset, total)
             offset += total
-        at = start
+        left = input_of(payload, size)
         for i in range(count):
-            data_record_decode(at, &record)
-            if record.kind == KIND_DELETE:
-                entry = hash_index_find(&self.index, key_hash(record.key), record.key)
-                if entry != NULL and entry.value_size == HASH_ABSENT:
-                    hash_index_remove(&self.index, key_hash(record.key), record.key)
-            at += data_record_bytes(record.key.size, record.value.size)
+            if entry_decode(&left, &entry) != 0:
+                break
+            if entry.kind == KIND_DELETE:
+                hash_ = key_hash(entry.key)
+                found = hash_index_find(&self.index, hash_, entry.key)
+                if found != NULL and found.value_size == HASH_ABSENT:
+                    hash_index_remove(&self.index, hash_, entry.key)
         pthread_mutex_unlock(&self.index_lock)
 
     def _rotate_now(self):
@@ -520,6 +528,7 @@ cdef class HashStore(Writer):
         self.logs = logs
         lsm_guard_unlock(&self.guard)
         if self.active is not active:                   # only under the write lock, or before and after all writing
+            self.prepare_for(active, None)
             self.active = active
 
     def _begin_hash(self, uint64_t sequence, uint64_t synced):

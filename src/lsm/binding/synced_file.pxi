@@ -15,6 +15,7 @@ cdef class SyncedFile:
         """Create it, its header of LOG_HEADER_BYTES and its name; durable when this returns."""
         cdef Fault fault
         cdef bytes encoded = name.encode()
+        cdef bytes detail
         cdef const char *c_name = encoded
         cdef bint lasting = False
         cdef int error
@@ -35,8 +36,8 @@ cdef class SyncedFile:
                 self.file = NULL
                 self.directory.env.unlink(self.directory.env, c_name)
         if error != 0:
-            encoded = f"cannot create {what}".encode()
-            fault_system(&fault, c_name, error, encoded)
+            detail = f"cannot create {what}".encode()
+            fault_system(&fault, c_name, error, detail)
             if lasting:
                 raise_lasting(&fault, self.directory.path)
             raise_fault(&fault, self.directory.path)
