@@ -15,6 +15,7 @@ holds it itself (`Gate._uninterrupted`), as a signal handler may wait for who wa
 """
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
@@ -74,7 +75,7 @@ class DataFiles:
         with self.lock:
             number = self.next_file
             if number > manifest.NUMBER_MAX:
-                raise StorageError(75, "all numbers of files are used up: copy the database with `lsm convert`",
+                raise StorageError(errno.EOVERFLOW, "all numbers of files are used up: copy the database with `lsm convert`",
                                    self.directory.path)
             self.next_file += 1
             return number
@@ -101,6 +102,9 @@ class DataFiles:
     def switch(self, wanted: int) -> None:
         """Begin another data file, with room for a write of so many bytes. The caller holds the write lock. When this raises,
         nothing has changed."""
+        if self.store._sequence > manifest.SEQUENCE_MAX - (1 << 32):        # more than a file can hold
+            raise StorageError(errno.EOVERFLOW, "all numbers of writes are used up: copy the database with `lsm convert`",
+                               self.directory.path)
         with self.lock:
             capacity = max(self.state.options.file_bytes, _core.LOG_HEADER + wanted)
             file = _core.DataFile(self.directory, self.cache, self.new_number(), self.state.database_id, capacity=capacity)
