@@ -7,7 +7,7 @@ import os.path as _path
 
 from lsm.core.data_pages cimport (
     DATA_READ, DATA_WOULD_READ, PAGED_RECORD_MAX, DataFound, DataPages, DataPlace, data_pages_append, data_pages_ask,
-    data_pages_free, data_pages_init, data_read,
+    data_pages_free, data_pages_guess, data_pages_init, data_read,
 )
 from lsm.core.data_record cimport (
     DATA_ALONE, DATA_BATCH, DATA_FILE_BYTES_MAX, DATA_INSIDE, DataRecord, data_batch_seal, data_record_bytes,
@@ -66,7 +66,6 @@ cdef class DataFile(SyncedFile):
             self.writing = True
             log_header_encode(header, _data_magic(), number, _identity(database))
             self.make(directory, number, data_file_name(number), header, "a data file")
-            data_pages_append(&self.pages, 0, header, LOG_HEADER_BYTES)
 
     cdef int open_to_read(self, Directory directory, uint64_t number, bytes database, size) except -1:
         cdef Env *env = directory.opened()

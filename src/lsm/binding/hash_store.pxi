@@ -41,6 +41,7 @@ cdef class HashStore(Writer):
     cdef uint64_t first_slot
     cdef uint64_t slot_count
     cdef DataFile active
+    cdef DataPages *newest_pages        # of it, or NULL
     cdef readonly uint64_t wanted       # bytes that the write which asks for another file needs
     cdef uint64_t hash_gets
     cdef uint64_t moments               # counted since it was opened
@@ -143,7 +144,7 @@ cdef class HashStore(Writer):
         cdef int error = self.active.file.env.reserve(self.active.file, total, &at)
         if error == 0:
             data_record_encode(at, &record, <uint32_t>self.active.number)
-            data_pages_append(&self.active.pages, offset, at, total)    # before `at` is given back
+            data_pages_append(&self.active.pages, hash_, offset, at, total)     # before `at` is given back
             error = self.active.file.env.commit(self.active.file, total)
         if error != 0:
             self.unprepare(key, hash_)
@@ -299,7 +300,7 @@ cdef class HashStore(Writer):
             record.value = entry.value if entry.kind == KIND_PUT else slice_of(NULL, 0)
             total = data_record_bytes(record.key.size, record.value.size)
             data_record_encode(at, &record, <uint32_t>self.active.number)
-            data_pages_append(&self.active.pages, offset + <size_t>(at - start), at, total)
+            data_pages_append(&self.active.pages, key_hash(record.key), offset + <size_t>(at - start), at, total)
             at += total
             record.sequence += 1
             given += record.key.size + record.value.size
@@ -378,6 +379,9 @@ cdef class HashStore(Writer):
         try:
             hash_ = key_hash(k.slice)
             self.lock_index()
+            if self.newest_pages != NULL:
+                hash_index_ask(&self.index, hash_)
+                data_pages_guess(self.newest_pages, hash_)
             entry = hash_index_find(&self.index, hash_, k.slice)
             if entry == NULL or entry.value_size == HASH_ABSENT:
                 self.unlock_index()
@@ -517,6 +521,7 @@ cdef class HashStore(Writer):
         for file in heirs:
             file.counts = file.before.counts
         self.slots = slots
+        self.newest_pages = &active.pages if active is not None else NULL
         self.first_slot = first
         self.slot_count = count
         self.files = files

@@ -2,7 +2,7 @@
 """DataPages: the records of one data file in memory, as far as they are there.
 
 Of the file that is written to everything is: the writer lays each record at its place in an image of the file too, so what was
-just written is read without a system call. A file that is only read is seen as pages of 4 KiB, each with a slot where the
+just written is read without a system call; and notes by the hash of the key where it lies, for who looks it up soon. A file that is only read is seen as pages of 4 KiB, each with a slot where the
 block cache may show it (cache.pxd). Records over 32 KiB are neither in the image nor in the cache: they are read straight
 from the file.
 
@@ -13,7 +13,7 @@ store's index lock to find out where they are.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 from lsm.core.cache cimport Cache, cache_erase_table, cache_get, cache_put
 from lsm.core.cached_block cimport Block, block_data, block_new, block_release
@@ -31,12 +31,16 @@ cdef extern from "lsm_bits.h" nogil:
     void lsm_prefetch(const void *p)
     uintptr_t lsm_load_relaxed(uintptr_t *p)
     void *lsm_huge_alloc(size_t size)
+    uint64_t _load_guess "lsm_load_relaxed"(uint64_t *p)
+    void _store_guess "lsm_store_relaxed"(uint64_t *p, uint64_t value)
 
 
 cdef enum:
     PAGE_BYTES = 4096
     PAGED_RECORD_MAX = 32768
     HUGE_BYTES = 2097152
+    GUESSES_MIN = 64
+    GUESS_RECORD_BYTES = 128            # there is a guess for so many bytes of the file
 
 
 cdef enum DataAnswer:
@@ -49,6 +53,8 @@ cdef struct DataPages:
     Block **slots
     uint8_t *image                      # of the file that is written to; NULL: it is read by pages
     uint64_t capacity                   # of the image
+    uint64_t *guesses                   # by the hash of the key: 32 bits of it, above where its record may lie, in units
+    uint64_t guess_mask
 
 
 ctypedef struct DataPlace:
@@ -68,12 +74,28 @@ cdef inline int data_pages_init(DataPages *self, Cache *cache, uint64_t size, bi
     self.cache = cache
     self.capacity = size
     self.image = NULL
+    self.guesses = NULL
     if writing:
         self.image = <uint8_t *>lsm_huge_alloc(<size_t>(size + HUGE_BYTES - 1) // HUGE_BYTES * HUGE_BYTES)
         if self.image != NULL:
+            _guesses_init(self)
             return 0
     self.slots = <Block **>calloc(_page_count(self), sizeof(Block *))
     return 0 if self.slots != NULL else -1
+
+
+cdef inline void _guesses_init(DataPages *self) noexcept nogil:
+    """For want of memory there are none."""
+    cdef uint64_t count = GUESSES_MIN
+    while count * GUESS_RECORD_BYTES < self.capacity:
+        count *= 2
+    if count * sizeof(uint64_t) < HUGE_BYTES:
+        self.guesses = <uint64_t *>calloc(<size_t>count, sizeof(uint64_t))
+    else:
+        self.guesses = <uint64_t *>lsm_huge_alloc(<size_t>count * sizeof(uint64_t))
+        if self.guesses != NULL:
+            memset(self.guesses, 0, <size_t>count * sizeof(uint64_t))
+    self.guess_mask = count - 1
 
 
 cdef inline size_t _page_count(const DataPages *self) noexcept nogil:
@@ -85,14 +107,34 @@ cdef inline void data_pages_free(DataPages *self) noexcept nogil:
         cache_erase_table(self.cache, self.slots, _page_count(self))
     free(self.slots)
     free(self.image)
+    free(self.guesses)
     self.slots = NULL
     self.image = NULL
+    self.guesses = NULL
 
 
-cdef inline void data_pages_append(DataPages *self, uint64_t offset, const uint8_t *record, size_t size) noexcept nogil:
-    """This record was appended to the file."""
+cdef inline void data_pages_append(DataPages *self, uint64_t hash, uint64_t offset, const uint8_t *record,
+                                   size_t size) noexcept nogil:
+    """This record, of a key of this hash, is appended to the file."""
     if self.image != NULL and size <= PAGED_RECORD_MAX:
         memcpy(self.image + offset, record, size)
+        if self.guesses != NULL:
+            _store_guess(&self.guesses[hash & self.guess_mask], hash >> 32 << 32 | offset >> 3)
+
+
+cdef inline void data_pages_guess(const DataPages *self, uint64_t hash) noexcept nogil:
+    """Have the record of the key of this hash brought into the processor's cache, if it was lately written: on its way while
+    the index is still asked where it lies. Nothing but time depends on it."""
+    cdef uint64_t guess
+    cdef const char *record
+    if self.guesses == NULL:
+        return
+    guess = _load_guess(&self.guesses[hash & self.guess_mask])
+    if guess != 0 and guess >> 32 == hash >> 32:
+        record = <const char *>self.image + ((guess & <uint64_t>0xFFFFFFFF) << 3)
+        lsm_prefetch(record)
+        lsm_prefetch(record + 64)
+        lsm_prefetch(record + 128)
 
 
 cdef inline void data_pages_ask(const DataPages *self, uint64_t offset) noexcept nogil:
