@@ -2,9 +2,9 @@
 """DataPages: the records of one data file in memory, as far as they are there.
 
 Of the file that is written to everything is: the writer lays each record at its place in an image of the file too, so what was
-just written is read without a system call; and notes by the hash of the key where it lies, for who looks it up soon. A file that is only read is seen as pages of 4 KiB, each with a slot where the
-block cache may show it (cache.pxd). Records over 32 KiB are neither in the image nor in the cache: they are read straight
-from the file.
+just written is read without a system call; and notes by the hash of the key where it lies, for who looks it up soon. A file
+that is only read is seen as pages of 4 KiB, each with a slot where the block cache may show it (cache.pxd). Records over
+32 KiB are neither in the image nor in the cache: they are read straight from the file.
 
 Every record is checked whenever it is read, wherever from: its checksum, and that it is the one that was meant.
 

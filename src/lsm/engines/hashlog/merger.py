@@ -65,9 +65,10 @@ class Merger(Background):
             raise Stopping
 
     def _pause(self) -> None:
-        """Between two files of a merge: end it if the database is closing, close what waits."""
+        """Between two files of a merge: end it if the database is closing, close what waits now; not what writers fill
+        meanwhile, or the merge would never end."""
         self._look()
-        while self.files.written:
+        for _ in range(len(self.files.written)):
             self.files.close_oldest()
             self.tell()
 
