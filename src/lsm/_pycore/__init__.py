@@ -14,7 +14,7 @@ To read it from top to bottom (docs/engine-pylsm.md leads through it):
     retain table_merge                      flush and compaction
     faults file directory fork              the operating system
     gate group_sync writer store            the database's half
-    batch scan cursor snapshot column
+    batch scan cursor snapshot column arrow
 """
 from lsm._pycore.batch import WriteBatch
 from lsm._pycore.cache import BlockCache

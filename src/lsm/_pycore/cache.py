@@ -36,7 +36,7 @@ class BlockCache:
         _caches.add(self)
 
     def _begin_empty(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()      # a signal's handler, or a finalizer, may come while it is held, and read
         self._blocks: OrderedDict[Where, Block] = OrderedDict()
         self._used = 0
 
@@ -47,6 +47,7 @@ class BlockCache:
             return self._tables
 
     def get(self, where: Where) -> Block | None:
+        """The block, if it is here; then it is the last to go."""
         with self._lock:
             block = self._blocks.get(where)
             if block is None:
@@ -64,9 +65,10 @@ class BlockCache:
                 return
             self._blocks[where] = block
             self._used += cost
-            while self._used > self._capacity:
+            while self._used > self._capacity and self._blocks:
                 _, oldest = self._blocks.popitem(last=False)
-                self._used -= _cost(oldest)
+                cost = _cost(oldest)
+                self._used -= cost
                 self._evictions += 1
 
     def drop_table(self, table: int, blocks: int) -> None:
@@ -75,7 +77,8 @@ class BlockCache:
             for index in range(blocks):
                 block = self._blocks.pop((table, index), None)
                 if block is not None:
-                    self._used -= _cost(block)
+                    cost = _cost(block)
+                    self._used -= cost
 
     @property
     def capacity(self) -> int:

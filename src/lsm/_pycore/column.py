@@ -1,7 +1,7 @@
 """Column, Chunk and the iterators of chunks: many rows as two columns of bytes, as `scan_chunks` gives them.
 
-The compiled core gathers columns without making a Python object a row, and hands them to Arrow. Here they are made of
-the rows of a scan, so that what is written for the one runs on the other. Both are immutable. Threads: any; an
+The compiled core gathers columns without making a Python object a row. Here they are made of the rows of a scan, so that
+what is written for the one runs on the other. Both are immutable. Threads: any; an
 iterator of chunks has one user at a time.
 """
 from __future__ import annotations
@@ -12,15 +12,11 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import Any
 
-from lsm.errors import ClosedError, CorruptionError, UnsupportedError
+from lsm._pycore import arrow
+from lsm.errors import ClosedError, CorruptionError
 
 CHUNK_BYTES_MAX = 1 << 30
 COLUMN_BYTES_MAX = (1 << 31) - 1
-
-
-def no_arrow() -> UnsupportedError:
-    return UnsupportedError("Arrow export needs the compiled core of lsm, and this database runs on the one in plain Python: "
-                            "open it with engine='lsm' in a build that has it")
 
 
 class Column:
@@ -81,10 +77,12 @@ class Column:
         raise TypeError("a Column cannot be pickled: pickle column.tolist()")
 
     def __arrow_c_schema__(self) -> object:
-        raise no_arrow()
+        """Its type, in a capsule: binary, never null."""
+        return arrow.field("").__arrow_c_schema__()
 
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
-        raise no_arrow()
+        """It as an array, in capsules. No copy; any other type asked for is not given."""
+        return self.__arrow_c_schema__(), arrow.array_of(self).__arrow_c_array__()[1]
 
 
 class Chunk:
@@ -120,10 +118,13 @@ class Chunk:
         raise TypeError("a Chunk cannot be pickled: pickle list(chunk)")
 
     def __arrow_c_schema__(self) -> object:
-        raise no_arrow()
+        """Its type, in a capsule: a struct."""
+        named = arrow.fields(self.keys is not None, self.values is not None)
+        return arrow.pyarrow().struct(named).__arrow_c_schema__()
 
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
-        raise no_arrow()
+        """It as an array of structs, in capsules. No copy; no other type is given."""
+        return arrow.struct_of(self).__arrow_c_array__()    # type: ignore[no-any-return]
 
 
 class ChunkIterator:
@@ -135,7 +136,7 @@ class ChunkIterator:
         if not 1 <= self._chunk_bytes <= CHUNK_BYTES_MAX:
             raise ValueError(f"chunk_bytes is 1 to {CHUNK_BYTES_MAX:,}, not {self._chunk_bytes:,}")
         self._rows: Iterator[Any] = iter(rows)
-        self._with_keys = keys
+        self._with_keys, self._with_values = keys, values
         self._pairs = keys and values
 
     def __iter__(self) -> Any:
@@ -174,7 +175,8 @@ class ChunkIterator:
         self.close()
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        raise no_arrow()
+        """Its chunks as a stream of struct arrays, in a capsule. What goes wrong on the way reaches the reader."""
+        return arrow.stream_of(self, self._with_keys, self._with_values)
 
 
 class ChunkScan(ChunkIterator):

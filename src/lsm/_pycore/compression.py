@@ -22,18 +22,19 @@ Codec = tuple[Callable[[bytes], bytes], Callable[[bytes, int], bytes]]
 
 def _zstd_of_python() -> Codec:
     zstd: Any = importlib.import_module("compression.zstd")
-
-    def decompress(data: bytes, size: int) -> bytes:
-        machine = zstd.ZstdDecompressor()
-        return machine.decompress(data, size + 1)       # type: ignore[no-any-return]
-
-    return lambda data: zstd.compress(data, ZSTD_LEVEL), decompress
+    return (lambda data: zstd.compress(data, ZSTD_LEVEL),
+            lambda data, size: zstd.ZstdDecompressor().decompress(data, size + 1))
 
 
 def _zstd_of_package() -> Codec:
     zstd: Any = importlib.import_module("zstandard")
-    return (lambda data: zstd.ZstdCompressor(ZSTD_LEVEL).compress(data),
-            lambda data, size: zstd.ZstdDecompressor().decompressobj().decompress(data))
+
+    def decompress(data: bytes, size: int) -> bytes:
+        if zstd.frame_content_size(data) not in (-1, size):     # what a frame states is taken from memory at once
+            raise Malformed("not the stated size")
+        return zstd.ZstdDecompressor().decompress(data, max_output_size=size)   # type: ignore[no-any-return]
+
+    return lambda data: zstd.ZstdCompressor(ZSTD_LEVEL).compress(data), decompress
 
 
 def _codecs() -> dict[int, Codec]:

@@ -52,7 +52,7 @@ class Gate:
         self._write_lock = threading.RLock()
         self._holder = 0                                    # the thread that has it
         self._stand_ins: dict[int, int] = {}                # thread that works -> the one that waits for it
-        self._slow_lock = threading.Lock()                  # guards what follows
+        self._slow_lock = threading.RLock()                 # guards what follows
         self._slow_rate = 0.0                               # bytes a second that writers may write while slow
         self._slow_debt = 0.0
         self._slowed_seconds = 0.0

@@ -36,18 +36,28 @@ def compress(data: bytes) -> bytes:
     while at <= last:
         four = data[at:at + MATCH_MIN]
         before = seen.get(four, -1)
+        if len(seen) > OFFSET_MAX:
+            seen.clear()                # most of it is out of reach
         seen[four] = at
         if before < 0 or at - before > OFFSET_MAX:
             misses += 1
             at += 1 + (misses >> SKIP)
             continue
-        end = len(data) - LITERALS_LAST
-        size = MATCH_MIN + shared_bytes(data[before + MATCH_MIN:before + end - at], data[at + MATCH_MIN:end])
+        size = _agreeing(data, before, at, len(data) - LITERALS_LAST)
         _put_sequence(out, data[literals_at:at], at - before, size)
         at = literals_at = at + size
         misses = 0
     _put_sequence(out, data[literals_at:], 0, 0)
     return bytes(out)
+
+
+def _agreeing(data: bytes, before: int, at: int, end: int) -> int:
+    """How many bytes from `at` on, up to `end`, are as those from `before` on: looked at in growing pieces."""
+    size, step = MATCH_MIN, 16
+    while at + size + step <= end and data[before + size:before + size + step] == data[at + size:at + size + step]:
+        size += step
+        step *= 2
+    return size + shared_bytes(data[before + size:before + size + step], data[at + size:min(at + size + step, end)])
 
 
 def _put_sequence(out: bytearray, literals: bytes, offset: int, size: int) -> None:

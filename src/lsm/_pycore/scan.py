@@ -1,9 +1,9 @@
 """Scan: the rows of a range, as an iterator; and what it shares with a cursor: the moment they stand on.
 
 That one thread at a time iterates, and none after closing, the plain form of the contract sees to (lsm/contract/rows.py),
-over any frozen view. Here that is a View of the tree and a sequence number. It holds the view, so
-that nothing it stands on can go away under it, whatever is flushed, compacted or closed meanwhile; the store keeps a
-list of the open ones, to end them when it is closed.
+over any frozen view. Here that is a View of the tree and a sequence number. It holds the view, so that nothing it stands
+on can go away under it, whatever is flushed, compacted or closed meanwhile; the store keeps a list of the open ones, to
+end them when it is closed.
 """
 from __future__ import annotations
 
@@ -80,6 +80,7 @@ class Steadfast:
             return self._span
         key = self._last[0]
         return replace(self._span, upper=key) if self._span.reverse else replace(self._span, lower=key + b"\0")
+
 
 def enlist(store: Any, reader: Guarded) -> None:
     """Once it is made: from now on closing the store ends it."""

@@ -97,9 +97,17 @@ class Writer(GroupSync):
         try:
             self._publish(operations, first, len(record))
         except BaseException:           # a signal's handler, in the middle of it: what is in the log counts
-            self._publish(operations, first, len(record))
+            self._publish_or_fail(operations, first, len(record))
             raise
         return first + len(operations) - 1
+
+    def _publish_or_fail(self, operations: Sequence[Operation], first: int, logged: int) -> None:
+        """No memory, twice? Then log and memtable differ, and nothing more may be written."""
+        try:
+            self._publish(operations, first, logged)
+        except BaseException as error:
+            self._fail(error)
+            raise
 
     def _publish(self, operations: Sequence[Operation], first: int, logged: int) -> None:
         """Show what is in the log to readers. Done again from the start it does no harm."""
