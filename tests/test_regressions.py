@@ -10,6 +10,7 @@ import pytest
 import lsm
 from crash import states
 from crash_engine import abandon, open_files, open_on
+from fault_engine import FaultyRun
 from log_reference import entry, log, record, replayed
 from lsm import _core
 from lsm.errors import BusyError, CorruptionError, ReadOnlyError, StorageError
@@ -257,3 +258,22 @@ def test_versions_of_one_key_backward(path):
             assert list(then.scan(reverse=True)) == [(b"counter", b"59999")]
         (chunk,) = db.scan_chunks(reverse=True)
         assert list(chunk.values) == [b"last"]
+
+
+def test_what_the_manifest_before_needs_stays_until_the_switch_is_surely_on_disk():
+    """The sync of the directory after the rename of CURRENT failed; that process ended, the next one opened and saw the new
+    CURRENT, and removed what only the old one named. A loss of power then brought the old one back, without its files."""
+    run = FaultyRun()
+    for number in range(6):
+        run.write({b"%d" % key: b"%d" % number for key in range(40)}, sync=True)
+        run.flush()
+    run.reopen()                        # there is no log now, and none is made
+    run.directory.fail(errno.EIO, after=2, kind="sync_directory")
+    run.attempt(run.db._shaker.compact)     # as the background thread does by itself: without a flush, which makes a log
+    assert run.db._failure is not None
+    run.db.close()
+    run.directory = run.directory.reopen()
+    run.options = {}                    # what is stored holds: nothing else has to be written down
+    run.open()
+    assert run.check_afterwards(every=1) > 1
+    run.db.close()

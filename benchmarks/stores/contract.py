@@ -48,6 +48,7 @@ class Store:
     states: frozenset[str] | None = None  # the only states it is measured in; None: all
     most_writes: int | None = None  # records of one workload of writes: it is too slow for more
     most_records: int | None = None  # of a database that is filled to be read
+    most_seeks: int | None = None  # of a workload of short ranges
     compression = "none"
 
     put: Callable[[bytes, bytes], object]

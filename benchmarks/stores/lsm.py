@@ -14,6 +14,7 @@ ENGINE_RECORDS = 50_000  # what is stored when the engines are held against each
 SLOW_ENGINES = {"pylsm": ENGINE_RECORDS}  # engine: records it is given at most
 KEYWORDS = {"btree": {"lazy_sync": True}}  # engine: what makes it survive kill -9 and not wait for the disk, as the others
 
+SLOW_SEEKS = {"hashlog": 300}  # engine: ranges it is asked for at most, as it sorts all keys for each
 LACKS = {"memory": ("fillsync", "reopen", "recover")}  # engine: what means nothing to it
 
 
@@ -102,7 +103,8 @@ def engine_store(name: str) -> type[Store] | None:
         return None
     most = SLOW_ENGINES.get(name)
     members = {"name": name, "engine": name, "keywords": lambda self: KEYWORDS.get(name, {}),
-               "most_writes": most, "most_records": most, "lacks": frozenset(LACKS.get(name, ()))}  # fmt: skip
+               "most_writes": most, "most_records": most, "most_seeks": SLOW_SEEKS.get(name),
+               "lacks": frozenset(LACKS.get(name, ()))}  # fmt: skip
     return type(name.capitalize(), (Kept if name == "memory" else Lsm,), members)
 
 

@@ -31,7 +31,7 @@ def readchunks(session: Session) -> Measure:
 
 def seekrandom(session: Session) -> Measure:
     """Seek a key, read ten rows from there; an operation is both."""
-    keys = session.sample(SEEKS)
+    keys = session.sample(session.kind.most_seeks or SEEKS)
     payload = len(keys) * SEEK_ROWS * session.record_bytes
     measure = session.timed(len(keys), session.store.seek_each, keys, SEEK_ROWS, payload=payload)
     last = session.rows_from(keys[-1], SEEK_ROWS)[-1]
@@ -41,7 +41,7 @@ def seekrandom(session: Session) -> Measure:
 
 def prefixscan(session: Session) -> Measure:
     """All rows that begin with the first two bytes of a random key; an operation is a prefix."""
-    prefixes = [key[:PREFIX_BYTES] for key in session.sample(SEEKS // 2)]
+    prefixes = [key[:PREFIX_BYTES] for key in session.sample((session.kind.most_seeks or SEEKS) // 2)]
     measure = session.timed(len(prefixes), session.store.prefix_each, prefixes)
     rows = {}
     for key in session.sorted:

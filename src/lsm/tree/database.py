@@ -93,9 +93,25 @@ class Database(Lifecycle):
             tree.switch()                   # for these there was no room: they take no part in whether a write must wait
         else:
             tree.show()                     # the first write makes a log: who only reads leaves no trace
-        recovery.remove_unnamed(directory, tree.state)
+        self._remove_unnamed(tree, state.number)
         self.options, self._tree = chosen, tree
         self._shaker = Shaker(tree, policy, background)
+
+    def _remove_unnamed(self, tree: Tree, found: int) -> None:
+        """Remove what the current manifest does not name. Not while that is still manifest `found`, which was there: the rename
+        that made it current may never have reached the disk, if the process that made it failed at just that sync; then a loss
+        of power would bring back the manifest before it, which needs its files."""
+        try:
+            if tree.state.number == found and recovery.unnamed(tree.directory, tree.state):
+                tree.install()
+        except StorageError as error:
+            if not passes(error):
+                raise
+            logger.warning("%s: no room to be rid of files that are not needed, the next open tries again: %s", self.path,
+                           str(error))
+            return
+        for name in recovery.unnamed(tree.directory, tree.state):
+            tree.directory.unlink(name)
 
     def _flush_recovered(self, tree: Tree) -> None:
         """What was replayed goes to tables before anything else; without room for that, once there is room. Until then

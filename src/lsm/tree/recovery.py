@@ -77,13 +77,14 @@ def _read_log(directory: _core.Directory, name: str) -> bytes:
                               "the log is missing although the manifest names it") from error
 
 
-def remove_unnamed(directory: _core.Directory, state: manifest.State) -> None:
-    """Remove the tables, logs and manifests that the current manifest does not name."""
+def unnamed(directory: _core.Directory, state: manifest.State) -> list[str]:
+    """The tables, logs and manifests that this manifest does not name, and what was to become CURRENT."""
     tables = {table.number for table in state.version.tables()}
+    found = []
     for name in directory.list():
         file = numbered(name)
         number = manifest.manifest_number(name)
-        unnamed = (file is not None and file[0] not in (tables if file[1] == "table" else state.logs)
-                   or number is not None and number != state.number or name == manifest.CURRENT_NEW)
-        if unnamed:
-            directory.unlink(name)
+        if (file is not None and file[0] not in (tables if file[1] == "table" else state.logs)
+                or number is not None and number != state.number or name == manifest.CURRENT_NEW):
+            found.append(name)
+    return found
