@@ -16,7 +16,6 @@ import asyncio
 import json
 from typing import Any
 
-import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from lsm.server import problems

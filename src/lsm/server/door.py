@@ -18,7 +18,7 @@ from typing import Any
 from lsm.server import problems
 from lsm.server.attempts import Attempts
 from lsm.server.budget import Budget
-from lsm.server.call import Answer, Call, Handler
+from lsm.server.call import Call, Handler
 from lsm.server.metrics import Metrics
 from lsm.server.problems import Problem
 from lsm.server.settings import Settings, host_name

@@ -5,7 +5,7 @@ Threads: the event loop alone.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -40,8 +40,8 @@ class Metrics:
         self.refused[reason] = self.refused.get(reason, 0) + 1
 
 
-def text(metrics: Metrics, gauges: dict[str, tuple[str, float]], counters: dict[str, tuple[str, float]], stats: Any,
-         engine: str) -> str:
+def text(metrics: Metrics, gauges: Mapping[str, tuple[str, float]], counters: Mapping[str, tuple[str, float]],
+         stats: Any, engine: str) -> str:
     """Everything as OpenMetrics text. `gauges`, `counters`: name: (help, value); `stats`: an engine's."""
     lines: list[str] = []
     _family(lines, "lsm_http_requests", "counter", "Requests answered.", "_total", (

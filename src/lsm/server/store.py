@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import lsm
 from lsm.server.conditions import Condition, etag_of, failed
@@ -28,6 +28,7 @@ GROUP_BYTES = 8 << 20       # of writes in one batch
 LATE_SECONDS = 0.5          # how often late answers are looked for
 
 T = TypeVar("T")
+Durability = Literal["none", "process", "disk"]
 Operation = tuple[bytes, "bytes | None"]            # a key and its value, or None: delete
 
 
@@ -65,10 +66,10 @@ class Store:
         self.traits = engine.traits
         self.key_bytes = min(settings.key_bytes, self.traits.key_bytes_max)
         self.value_bytes = min(settings.value_bytes, self.traits.value_bytes_max)
-        bounds = {"bound": settings.waiting, "seconds": settings.answer_seconds}
-        self.reads = Gathered(self._read, "lsm-read", READ_THREADS, most=128, **bounds)
-        self.writes = Gathered(self._write, "lsm-write", 1, most=1024, **bounds)
-        self.syncs = Gathered(self._sync, "lsm-sync", 1, most=1 << 20, **bounds)
+        waiting, seconds = settings.waiting, settings.answer_seconds
+        self.reads = Gathered(self._read, "lsm-read", READ_THREADS, 128, waiting, seconds)
+        self.writes = Gathered(self._write, "lsm-write", 1, 1024, waiting, seconds)
+        self.syncs = Gathered(self._sync, "lsm-sync", 1, 1 << 20, waiting, seconds)
         self._pool = ThreadPoolExecutor(DISK_THREADS, "lsm-disk")
         self._loop = asyncio.get_running_loop()
         self._look_for_late()
@@ -92,7 +93,7 @@ class Store:
         """Something that may touch the disk, in a thread."""
         return await self._loop.run_in_executor(self._pool, work, *arguments)
 
-    def durability(self, sync: bool) -> str:
+    def durability(self, sync: bool) -> Durability:
         """What a write that was answered survives: "none", "process" (kill -9), "disk" (the loss of power)."""
         if not self.traits.durable:
             return "none"

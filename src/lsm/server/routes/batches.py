@@ -12,7 +12,7 @@ from lsm.server.problems import Problem, bad_request
 from lsm.server.routes import described
 from lsm.server.routes.keys import checked_key
 from lsm.server.service import Service
-from lsm.server.store import Operation
+from lsm.server.store import Durability, Operation
 from lsm.server.text import from_member
 
 
@@ -42,7 +42,7 @@ class Written(BaseModel):
     """What a batch did."""
 
     operations: int
-    durability: Literal["none", "process", "disk"]
+    durability: Durability
 
 
 def router(service: Service) -> APIRouter:
