@@ -238,7 +238,7 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """The parser gave up: because of us, or of what came."""
-        status, code, detail = self.refusal or (400, "malformed", "this is no HTTP/1.1 request")
+        status, code, detail = self.refusal or (400, "malformed", "this is no request of HTTP/1.1")
         self._refuse(status, code, detail)
 
     def _unsupported_upgrade_warning(self) -> None:
