@@ -59,12 +59,12 @@ def read_all(wire, seconds=20.0):
 
 
 @contextlib.contextmanager
-def serving(path, engine="lsm", options=None, **settings):
-    """A server in a thread; `settings` as in Settings."""
+def serving(path, engine="lsm", made=lsm.open, **settings):
+    """A server in a thread, over the engine that `made` makes; `settings` as in Settings."""
     opened, urls = [], queue.Queue()
 
     def opening():
-        opened.append(lsm.open(path, engine=engine, **(options or {})))
+        opened.append(made(path, engine=engine))
         return opened[0]
 
     one = server(opening, Settings(port=0, **settings), urls.put)

@@ -47,7 +47,7 @@ def application(opening: Callable[[], lsm.Engine], settings: Settings) -> Door:
         api.include_router(part.router(service))
     for kind in (Exception, HTTPException, RequestValidationError):
         api.add_exception_handler(kind, _answered)
-    return Door(api, service.settings, keyed, service.metrics, service.budget)
+    return Door(api, service, keyed)
 
 
 def _document(api: FastAPI, route: str, method: str, handler: Handler, told: dict[str, Any]) -> None:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -115,7 +117,7 @@ class Connection(HttpToolsProtocol):
         limits, passed = self.limits, now - self.since
         if self.blocked_since is not None and now - self.blocked_since > limits.write_seconds:
             self.crowd.metrics.refuse("slow_reader")
-            self.transport.abort()
+            self._cut()
         elif self.phase == HEAD and passed > limits.head_seconds:
             self._refuse(408, "too_slow", f"the head of a request takes {limits.head_seconds:g} s at most")
         elif self.phase == BODY and not self.flow.read_paused and passed > limits.body_grace_seconds + (
@@ -230,6 +232,13 @@ class Connection(HttpToolsProtocol):
             self._enter(IDLE)
 
     # ------------------------------------------------------------ refusing
+
+    def _cut(self) -> None:
+        """End it, and let the system forget at once what it holds for who does not read."""
+        wire = self.transport.get_extra_info("socket")
+        if wire is not None:
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def _reject(self, status: int, code: str, detail: str) -> None:
         """From within the parser."""

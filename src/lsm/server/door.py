@@ -17,11 +17,10 @@ from typing import Any
 
 from lsm.server import problems
 from lsm.server.attempts import Attempts
-from lsm.server.budget import Budget
 from lsm.server.call import Call, Handler
-from lsm.server.metrics import Metrics
 from lsm.server.problems import Problem
-from lsm.server.settings import Settings, host_name
+from lsm.server.service import Service
+from lsm.server.settings import host_name
 from lsm.server.text import percent_decoded
 from lsm.server.tokens import Right
 
@@ -38,13 +37,14 @@ Keyed = Mapping[bytes, tuple[str, Mapping[str, Handler]]]       # prefix of the 
 class Door:
     """`keyed`: the routes whose path ends in a key; `api`: the application for all others."""
 
-    def __init__(self, api: Any, settings: Settings, keyed: Keyed, metrics: Metrics, budget: Budget) -> None:
+    def __init__(self, api: Any, service: Service, keyed: Keyed) -> None:
+        self.service = service
         self._api = api
-        self._settings = settings
+        self._settings = service.settings
         self._keyed = tuple(keyed.items())
-        self.metrics = self._metrics = metrics
-        self._budget = budget
-        self._attempts = Attempts(settings.wrong_tokens)
+        self._metrics = service.metrics
+        self._budget = service.budget
+        self._attempts = Attempts(service.settings.wrong_tokens)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":

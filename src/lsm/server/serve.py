@@ -39,7 +39,7 @@ def server(opening: Callable[[], lsm.Engine], settings: Settings, told: Callable
     """A server over the engine that `opening` answers. `told` is called with its URL once it listens."""
     door = application(opening, settings)
     config = uvicorn.Config(
-        door, host=settings.host, port=settings.port, http=Crowd(settings, door.metrics), ws="none",    # type: ignore[arg-type]
+        door, host=settings.host, port=settings.port, http=Crowd(settings, door.service.metrics), ws="none",    # type: ignore[arg-type]
         loop="uvloop" if find_spec("uvloop") else "asyncio", lifespan="on", access_log=False, log_config=None,
         server_header=False, proxy_headers=False, timeout_keep_alive=round(settings.idle_seconds),
         timeout_graceful_shutdown=round(settings.stop_seconds), backlog=settings.connections,
@@ -52,6 +52,6 @@ def run(opening: Callable[[], lsm.Engine], settings: Settings, told: Callable[[s
     one = server(opening, settings, told)
     try:
         one.run()
-    except KeyboardInterrupt:
-        pass                # uvicorn raises the signals it has obeyed once more
+    except (KeyboardInterrupt, SystemExit):
+        pass                # uvicorn raises the signals it has obeyed once more; or it could not listen, and has said so
     return one.started
