@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import compile_path
 
 import lsm
 from lsm.server import problems
@@ -62,7 +63,16 @@ def _document(api: FastAPI, route: str, method: str, handler: Handler, told: dic
                       status_code=min(told["responses"]), tags=["keys" if route.startswith("/v1") else "tutorial"])
 
 
-async def _answered(_: Request, error: Exception) -> Response:
+async def _answered(request: Request, error: Exception) -> Response:
     if isinstance(error, RequestValidationError):
         return problems.invalid(error).response()
-    return problems.of(error).response()
+    problem = problems.of(error)
+    if problem.status_code == 405:
+        problem.headers = {"Allow": ", ".join(sorted(_methods(request)))}
+    return problem.response()
+
+
+def _methods(request: Request) -> set[str]:
+    """All that the path has, as it is described."""
+    return {method.upper() for path, methods in request.app.openapi()["paths"].items()
+            if compile_path(path)[0].match(request.url.path) for method in methods}

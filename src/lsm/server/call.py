@@ -116,14 +116,9 @@ def number(parameters: dict[str, bytes], name: str, least: int = 0) -> int | Non
 
 
 def word(parameters: dict[str, bytes], name: str) -> str | None:
-    """Text in ASCII, None when it is not given."""
+    """Text, None when it is not given."""
     value = parameters.get(name)
-    if value is None:
-        return None
-    try:
-        return value.decode("ascii")
-    except UnicodeDecodeError:
-        raise bad_request("bad_parameter", f"{name} is in ASCII") from None
+    return None if value is None else value.decode("latin-1")
 
 
 def is_binary(parameters: dict[str, bytes]) -> bool:

@@ -46,6 +46,10 @@ class Door:
         self._budget = service.budget
         self._attempts = Attempts(service.settings.wrong_tokens)
 
+    def description(self) -> Any:
+        """The API as OpenAPI tells it."""
+        return self._api.openapi()
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":

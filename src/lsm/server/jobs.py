@@ -78,8 +78,6 @@ class Jobs:
             if await self._store.run(os.path.lexists, target) or any(
                     job.target == target for job in self._jobs.values() if job.state in ("waiting", "running")):
                 raise Problem(409, "exists", "there is a checkpoint of that name: give another name")
-        elif checkpoint is not None:
-            raise bad_request("bad_body", f"only a checkpoint has a name, {kind} has none")
         if len(self) > settings.jobs_waiting:
             raise Problem(429, "too_many_jobs", f"{settings.jobs_waiting} jobs wait already", {"Retry-After": "10"})
         job = Job(kind, target)

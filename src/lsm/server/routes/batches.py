@@ -1,14 +1,14 @@
 """POST /v1/batch: many writes in one step: all of them or none, under conditions if wanted."""
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from lsm.server.call import flag
 from lsm.server.conditions import Condition, condition
-from lsm.server.problems import Problem, bad_request
+from lsm.server.problems import Problem
 from lsm.server.routes import described
 from lsm.server.routes.keys import checked_key
 from lsm.server.service import Service
@@ -16,18 +16,40 @@ from lsm.server.store import Durability, Operation
 from lsm.server.text import from_member
 
 
-class Change(BaseModel):
-    """One write of a batch. Key and value as text, or in base64url under the name with `_b64`."""
+Binary = Annotated[str, Field(json_schema_extra={"format": "base64url"})]
+Tags = Annotated[str, Field(pattern=described.ETAGS, description="as the header of that name: if it does not hold, "
+                                                                 "nothing is written")]
+absent: Any = None          # a member that need not be there, but is no null when it is
 
-    model_config = ConfigDict(extra="forbid")
 
-    op: Literal["put", "delete"]
-    key: str | None = None
-    key_b64: str | None = None
-    value: str | None = None
-    value_b64: str | None = None
-    if_match: Annotated[str | None, Field(description="as the header If-Match; when it does not hold nothing is written")] = None
-    if_none_match: Annotated[str | None, Field(description="as the header If-None-Match")] = None
+class Put(BaseModel):
+    """A key set. Key and value as text, or in base64url under the name with `_b64`."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"allOf": [
+        described.one_of("key", "key_b64"), described.one_of("value", "value_b64")]})
+
+    op: Literal["put"]
+    key: str = absent
+    key_b64: Binary = absent
+    value: str = absent
+    value_b64: Binary = absent
+    if_match: Tags = absent
+    if_none_match: Tags = absent
+
+
+class Delete(BaseModel):
+    """A key removed."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra=described.one_of("key", "key_b64"))
+
+    op: Literal["delete"]
+    key: str = absent
+    key_b64: Binary = absent
+    if_match: Tags = absent
+    if_none_match: Tags = absent
+
+
+Change = Annotated[Put | Delete, Field(discriminator="op")]
 
 
 class Batch(BaseModel):
@@ -66,13 +88,11 @@ def router(service: Service) -> APIRouter:
     return routes
 
 
-def _part(change: Change, key_bytes: int, value_bytes: int) -> tuple[Operation, Condition | None]:
+def _part(change: Put | Delete, key_bytes: int, value_bytes: int) -> tuple[Operation, Condition | None]:
     key = checked_key(from_member(change.key, change.key_b64, "key"), key_bytes)
     value = None
-    if change.op == "put":
+    if isinstance(change, Put):
         value = from_member(change.value, change.value_b64, "value")
         if len(value) > value_bytes:
             raise Problem(413, "too_large", f"a value is over the limit of {value_bytes:,} bytes")
-    elif change.value is not None or change.value_b64 is not None:
-        raise bad_request("bad_body", "a delete has no value")
     return (key, value), condition(key, change.if_match, change.if_none_match)

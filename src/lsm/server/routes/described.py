@@ -14,6 +14,7 @@ PROBLEM = {
         "detail": {"type": "string", "description": "a sentence for people"},
     },
 }
+ETAGS = r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'
 SAID = {
     304: "The client has it already (If-None-Match).", 400: "The request says something that is not possible.",
     401: "There is no token, or a wrong one.", 403: "This may not be done here.", 404: "There is no such thing.",
@@ -29,6 +30,11 @@ def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Of these, and of those that any route may have."""
     content = {problems.MEDIA_TYPE: {"schema": PROBLEM}}
     return {status: {"description": SAID[status], "content": content} for status in sorted({*statuses, *ALWAYS})}
+
+
+def one_of(*names: str) -> dict[str, Any]:
+    """That exactly one of these members is there, as JSON Schema says it."""
+    return {"oneOf": [{"required": [name]} for name in names]}
 
 
 def octets(description: str, headers: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -51,9 +57,8 @@ def query(name: str, kind: str, description: str, **schema: Any) -> dict[str, An
     return _parameter(name, "query", {"type": kind, **schema}, description)
 
 
-def header(name: str, description: str) -> dict[str, Any]:
-    """A header of the request."""
-    return _parameter(name, "header", {"type": "string"}, description)
+def _condition(name: str, description: str) -> dict[str, Any]:
+    return _parameter(name, "header", {"type": "string", "format": "etags", "pattern": ETAGS}, description)
 
 
 KEY = _parameter("key", "path", {"type": "string"}, "The key, percent-encoded: any bytes, also slashes.")
@@ -61,5 +66,5 @@ ENCODING = query("encoding", "string", "base64url: every key and value of the UR
                  enum=["text", "base64url"])
 SYNC = query("sync", "boolean", "Answer when it survives the loss of power.")
 SNAPSHOT = query("snapshot", "string", "The id of a snapshot to read from.")
-IF_MATCH = header("If-Match", "Only if the value has one of these ETags; *: only if there is one.")
-IF_NONE_MATCH = header("If-None-Match", "Only if the value has none of these ETags; *: only if there is none.")
+IF_MATCH = _condition("If-Match", "Only if the value has one of these ETags; *: only if there is one.")
+IF_NONE_MATCH = _condition("If-None-Match", "Only if the value has none of these ETags; *: only if there is none.")

@@ -6,17 +6,29 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from lsm.server.jobs import NAME
 from lsm.server.routes import described
 from lsm.server.service import Service
 
 
-class Wanted(BaseModel):
-    """What is to be done. A checkpoint needs a name: letters, digits, - and _, and dots between them."""
+class Work(BaseModel):
+    """What is to be done."""
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["compact", "flush", "verify", "checkpoint"]
-    name: Annotated[str | None, Field(max_length=200)] = None
+    kind: Literal["compact", "flush", "verify"]
+
+
+class Checkpoint(BaseModel):
+    """A copy to be made, of this name: letters, digits, - and _, and dots between them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["checkpoint"]
+    name: Annotated[str, Field(pattern=f"^{NAME.pattern}$", max_length=200)]
+
+
+Wanted = Annotated[Work | Checkpoint, Field(discriminator="kind")]
 
 
 class Progress(BaseModel):
@@ -51,7 +63,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.post("", summary="Begin a job", status_code=202, responses=described.failures(409, 422, 501))
     async def begin(wanted: Wanted, response: Response) -> JobTold:
-        job = await service.jobs.ask(wanted.kind, wanted.name)
+        job = await service.jobs.ask(wanted.kind, wanted.name if isinstance(wanted, Checkpoint) else None)
         response.headers["Location"] = f"/v1/jobs/{job.name}"
         return JobTold(**await service.jobs.told(job))
 

@@ -83,7 +83,7 @@ class Keys:
         """By method, what `documented` needs."""
         missing = described.failures(404, 412)
         written = described.failures(412, 501, 507)
-        body = {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+        body = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
         reading = [described.KEY, described.ENCODING, described.SNAPSHOT, described.IF_MATCH, described.IF_NONE_MATCH]
         writing = [described.KEY, described.ENCODING, described.SYNC, described.IF_MATCH, described.IF_NONE_MATCH]
         found = {200: described.octets("The value.", ("ETag",)), 304: described.empty(described.SAID[304]), **missing}

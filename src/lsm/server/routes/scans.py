@@ -26,7 +26,7 @@ PARAMETERS = [
     described.query("start", "string", "Keys from this one on."),
     described.query("stop", "string", "Keys before this one."),
     described.query("reverse", "boolean", "From the last to the first."),
-    described.query("limit", "integer", "So many rows at most.", minimum=0),
+    described.query("limit", "integer", "So many rows at most.", minimum=0, maximum=10**18 - 1),
     described.query("values", "boolean", "false: keys alone."),
     described.query("resume", "string", "A resume token: what is left of an earlier scan. Only snapshot may stand beside it."),
     described.ENCODING, described.SNAPSHOT,

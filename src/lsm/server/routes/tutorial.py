@@ -20,13 +20,16 @@ from lsm.server.text import from_member, member
 SET, GET, DELETE = b"/set/", b"/get/", b"/delete/"
 
 
+absent: Any = None          # a member that need not be there, but is no null when it is
+
+
 class Value(BaseModel):
     """A value as JSON says it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    value: str | None = None
-    value_b64: str | None = None
+    value: str = absent
+    value_b64: str = absent
 
 
 class Tutorial:
@@ -82,8 +85,8 @@ class Tutorial:
     def describe() -> dict[str, dict[str, dict[str, Any]]]:
         """By route and method, what `documented` needs."""
         text = {"type": "string"}
-        value = {"type": "object", "properties": {"value": text, "value_b64": text}, "additionalProperties": False,
-                 "minProperties": 1, "maxProperties": 1}
+        value = {"type": "object", "properties": {"value": text, "value_b64": {**text, "format": "base64url"}},
+                 "additionalProperties": False, **described.one_of("value", "value_b64")}
         done = {"description": "Done.", "content": {"application/json": {"schema": {
             "type": "object", "required": ["status"], "properties": {"status": {"const": "ok"}}}}}}
         found = {"description": "The value.", "content": {"application/json": {"schema": value}}}
