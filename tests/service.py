@@ -16,6 +16,7 @@ import lsm
 for needed in ("fastapi", "uvicorn", "httptools"):
     pytest.importorskip(needed, reason="the HTTP service is an extra: pip install 'lsmkv[server]'")
 
+from lsm.server.app import application  # noqa: E402
 from lsm.server.serve import server  # noqa: E402
 from lsm.server.settings import Settings  # noqa: E402
 
@@ -67,7 +68,7 @@ def serving(path, engine="lsm", made=lsm.open, **settings):
         opened.append(made(path, engine=engine))
         return opened[0]
 
-    one = server(opening, Settings(port=0, **settings), urls.put)
+    one = server(application(opening, Settings(port=0, **settings)), urls.put)
     thread = threading.Thread(target=one.run, name="test-server")
     thread.start()
     try:

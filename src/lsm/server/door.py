@@ -39,21 +39,21 @@ class Door:
 
     def __init__(self, api: Any, service: Service, keyed: Keyed) -> None:
         self.service = service
-        self._api = api
+        self.api = api
         self._settings = service.settings
-        self._keyed = tuple(keyed.items())
+        self.keyed = tuple(keyed.items())
         self._metrics = service.metrics
         self._budget = service.budget
         self._attempts = Attempts(service.settings.wrong_tokens)
 
     def description(self) -> Any:
         """The API as OpenAPI tells it."""
-        return self._api.openapi()
+        return self.api.openapi()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
-                await self._api(scope, receive, send)
+                await self.api(scope, receive, send)
             return
         call, started, status, over = Call(scope), perf_counter(), 0, False
         metrics = self._metrics
@@ -79,7 +79,7 @@ class Door:
                 await reply(scope, receive, answer)
             else:
                 scope["lsm.call"] = call
-                await self._api(scope, _replaying(call.body, receive), answer)
+                await self.api(scope, _replaying(call.body, receive), answer)
                 call.route = getattr(scope.get("route"), "path", call.route)
         except _Gone:
             status = status or 499                  # the client went away; nobody is answered
@@ -129,7 +129,7 @@ class Door:
     def _key(self, call: Call) -> Handler | None:
         """Who handles it, when its path ends in a key."""
         path = call.path
-        for prefix, (route, handlers) in self._keyed:
+        for prefix, (route, handlers) in self.keyed:
             if path.startswith(prefix):
                 call.route = route
                 handler = handlers.get(call.method)

@@ -17,6 +17,7 @@ import uvicorn
 import lsm
 from lsm.server.app import application
 from lsm.server.connection import Crowd
+from lsm.server.door import Door
 from lsm.server.settings import Settings
 
 logger = logging.getLogger("lsm.server")
@@ -35,9 +36,9 @@ class Server(uvicorn.Server):
         self._told(f"{'https' if self.config.is_ssl else 'http'}://{place}")
 
 
-def server(opening: Callable[[], lsm.Engine], settings: Settings, told: Callable[[str], object]) -> Server:
-    """A server over the engine that `opening` answers. `told` is called with its URL once it listens."""
-    door = application(opening, settings)
+def server(door: Door, told: Callable[[str], object]) -> Server:
+    """A server of this application. `told` is called with its URL once it listens."""
+    settings = door.service.settings
     config = uvicorn.Config(
         door, host=settings.host, port=settings.port, http=Crowd(settings, door.service.metrics), ws="none",    # type: ignore[arg-type]
         loop="uvloop" if find_spec("uvloop") else "asyncio", lifespan="on", access_log=False, log_config=None,
@@ -48,8 +49,8 @@ def server(opening: Callable[[], lsm.Engine], settings: Settings, told: Callable
 
 
 def run(opening: Callable[[], lsm.Engine], settings: Settings, told: Callable[[str], object] = print) -> bool:
-    """Serve until told to stop. Answers whether it came to listen at all."""
-    one = server(opening, settings, told)
+    """Serve the engine that `opening` answers until told to stop. Answers whether it came to listen at all."""
+    one = server(application(opening, settings), told)
     try:
         one.run()
     except (KeyboardInterrupt, SystemExit):

@@ -53,7 +53,7 @@ class Settings:
 
     scan_rows: int = 100_000                # of one answer; then a resume token
     scan_seconds: float = 60.0
-    scans: int = 32                         # at once
+    scans: int = 128                        # at once
     chunk_bytes: int = 256 * KIB            # of rows taken at a time
     snapshots: int = 64                     # at once
     snapshot_seconds: float = 3600.0        # the longest lifetime

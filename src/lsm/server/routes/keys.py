@@ -12,7 +12,7 @@ from lsm.server.service import Service
 from lsm.server.text import from_base64url
 
 PREFIX, ROUTE = b"/v1/keys/", "/v1/keys/{key}"
-LARGE_BYTES = 64 << 10          # values from here on are counted in the budget while they are sent
+LARGE_BYTES = 64 << 10          # values from here on are counted in the budget while they are sent; their hash is not the loop's
 
 
 class Keys:
@@ -54,7 +54,9 @@ class Keys:
         """Set the key to the body."""
         parameters = call.parameters(("encoding", "sync"))
         key = self._key(call, parameters)
-        return await self._write(call, key, call.body, flag(parameters, "sync"), [(b"etag", etag_of(call.body).encode())])
+        body = call.body
+        tag = etag_of(body) if len(body) < LARGE_BYTES else await self._service.store.run(etag_of, body)
+        return await self._write(call, key, body, flag(parameters, "sync"), [(b"etag", tag.encode())])
 
     async def delete(self, call: Call) -> Answer:
         """Remove the key; that it is not there is no error, unless If-Match asks for it."""
