@@ -206,8 +206,9 @@ def test_the_directory_of_another_engine_is_refused_and_untouched(path, engine, 
     with opened(path, engine) as db:
         db[b"a"] = b"1"
     before = sorted(os.listdir(path))
-    assert lsm.engine_at(path) == engine
-    with pytest.raises(lsm.NotADatabaseError, match=f"engine='{engine}'"):
+    told = "lsm" if engine == "pylsm" else engine               # they are of the same files
+    assert lsm.engine_at(path) == told
+    with pytest.raises(lsm.NotADatabaseError, match=f"engine='{told}'"):
         opened(path, other)
     assert sorted(os.listdir(path)) == before
     with opened(path, engine) as db:

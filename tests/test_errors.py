@@ -51,6 +51,8 @@ SAMPLES: list[tuple[errors.Error, list[type[BaseException]], list[str]]] = [
         [NotImplementedError],
         ["checkpoint", "memory", "no files", "engine='lsm' or engine='btree'"],
     ),
+    (errors.FormatError("dump.txt", "line 3", "no arrow"), [ValueError], ["dump.txt", "line 3", "no arrow"]),
+    (errors.DifferenceError("/data", "/copy", "b'k' is missing"), [Exception], ["/data", "/copy", "b'k' is missing", "removed"]),
     (errors.PolicyError("Move(...)", "it overlaps"), [ValueError], ["Move(...)", "it overlaps"]),
     (errors.BusyError("two threads"), [Exception], ["two threads"]),
 ]

@@ -24,6 +24,7 @@ LAYERS = [
     ["lsm.tree", "lsm.tree.*"],
     ["lsm.engines", "lsm.engines.*"],
     ["lsm.registry"],
+    ["lsm.source", "lsm.conversion", "lsm.dump", "lsm.dump.*"],
     ["lsm"],
     ["lsm.cli", "lsm.cli.*", "lsm.server", "lsm.server.*", "lsm.__main__"],
 ]

@@ -216,3 +216,26 @@ def test_any_steps_of_a_cursor_amid_any_writes(steps):
         index = index if expected else None
         assert getattr(cursor, name)(*arguments) == expected
     assert forward(cursor) == entries and backward(cursor) == entries
+
+
+@pytest.mark.parametrize("start", [b"", b"alike   "], ids=["apart", "first eight bytes alike"])
+def test_seeks_amid_insertions_find_their_place_whatever_signposts_there_are(rng, start):
+    """Signposts are made by seeks, some at each, and are behind what is inserted meanwhile."""
+    memtable, keys = _core.Memtable(), []
+    cursor = memtable.cursor()
+    for number in range(6000):
+        key = start + rng.randbytes(6)
+        memtable.put(key, number + 1, PUT, b"v")
+        bisect.insort(keys, key)
+        if number % 7 == 0:
+            wanted = rng.choice(keys) if number % 2 else start + rng.randbytes(rng.randint(0, 7))
+            place = bisect.bisect_left(keys, wanted)
+            found = memtable.cursor() if number % 70 == 0 else cursor
+            memtable.cursor()                       # links what waits
+            entry = found.seek(wanted, number + 1)
+            assert (entry and entry[0]) == (keys[place] if place < len(keys) else None)
+            if entry and place + 1 < len(keys):
+                assert found.next()[0] == keys[place + 1]
+            entry = found.seek_before(wanted, number + 1)
+            assert (entry and entry[0]) == (keys[place - 1] if place > 0 else None)
+    memtable.check()

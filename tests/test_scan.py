@@ -178,3 +178,83 @@ def test_a_scan_dropped_half_way_pins_nothing(path):
         db.compact()
         assert list(db.scan()) == []
         assert db.stats().tables == 0
+
+
+def test_scans_that_use_what_earlier_ones_left_are_bounded_by_their_own_bounds(few):
+    """One after the other, and one inside the other, with every shape of rows and direction."""
+    shapes = [{}, {"values": False}, {"keys": False}, {"reverse": True}, {"limit": 2}, {"prefix": b"a"},
+              {"start": b"aa", "stop": b"b\xff"}, {"start": b"c"}, {"stop": b"aa", "include_stop": True}]
+    for outer in shapes:
+        for inner in shapes:
+            for row, expected in zip(few.scan(**outer), scanned(FEW, **outer), strict=True):
+                assert row == expected
+                assert list(few.scan(**inner)) == scanned(FEW, **inner), (outer, inner)
+
+
+def test_a_scan_that_uses_what_an_earlier_one_left_sees_what_was_written_since(path):
+    with lsm.open(path) as db:
+        assert list(db.scan()) == []            # no memtable in use
+        db[b"a"] = b"1"
+        assert list(db.scan()) == [(b"a", b"1")]
+        with db.snapshot() as then:
+            db[b"a"] = b"2"
+            db[b"b"] = b"3"
+            assert list(db.scan()) == [(b"a", b"2"), (b"b", b"3")]
+            assert list(then.scan()) == [(b"a", b"1")]
+            db.flush()
+            assert list(db.scan()) == [(b"a", b"2"), (b"b", b"3")]
+            db[b"c"] = b"4"
+            assert list(then.scan(reverse=True)) == [(b"a", b"1")]
+            assert list(db.scan(reverse=True)) == [(b"c", b"4"), (b"b", b"3"), (b"a", b"2")]
+
+
+def test_columns_left_by_a_scan_of_one_column_are_wide_enough_for_both(path):
+    with lsm.open(path) as db:
+        pairs = {b"%04d" % number: b"v%d" % number for number in range(60)}
+        db.update(pairs)
+        for shape in ({"keys": False}, {}, {"values": False}, {}, {"keys": False, "reverse": True}, {"reverse": True}):
+            for limit in (1, 17, 40, 60):
+                assert list(db.scan(limit=limit, **shape)) == scanned(pairs, **shape)[:limit]
+
+
+def test_a_scan_that_was_used_up_keeps_no_file(path):
+    with lsm.open(path, **TINY) as db:
+        db.write_many((b"%05d" % number, b"v" * 100) for number in range(2000))
+        db.flush()
+        assert len(list(db.scan())) == 2000
+        rows = db.scan(start=b"01000", limit=3)
+        assert len(list(rows)) == 3
+        before = set(path.glob("*.table"))
+        db.update({b"%05d" % number: b"w" for number in range(2000)})
+        db.compact()
+        assert not before & set(path.glob("*.table"))
+
+
+def test_the_end_of_a_scan_is_the_end_however_it_is_asked_for(few):
+    rows = few.scan(limit=1)
+    assert rows.__next__() == (b"", b"e")
+    with pytest.raises(StopIteration):
+        rows.__next__()
+    with pytest.raises(StopIteration):
+        next(rows)
+    assert next(rows, None) is None
+    assert list(rows) == [] and list(few.scan(limit=0)) == []
+    rows = few.scan()
+    first, *others = rows
+    assert [first, *others] == list(FEW.items())
+
+
+@pytest.mark.parametrize("common", [0, 1, 4, 7, 8, 9, 12])
+@pytest.mark.parametrize("tail", [1, 3, 4, 5, 9])
+def test_seeks_in_tables_whose_keys_begin_alike(path, rng, common, tail):
+    start = bytes(rng.choices(b"ab", k=common))
+    pairs = {start + bytes(rng.choices(b"\0\x01a\xff", k=rng.randint(0, tail))): b"%d" % number for number in range(300)}
+    with lsm.open(path) as db:
+        db.update(pairs)
+        db.flush()
+        for key in sorted(pairs):
+            for wanted in (key, key + b"\0", key[:-1], key[:-1] + b"\x02"):
+                assert list(db.scan(wanted, limit=3)) == scanned(pairs, wanted)[:3]
+                with db.cursor() as cursor:
+                    found = cursor.seek(wanted)
+                    assert (cursor.key, found) == next(((key, True) for key, _ in scanned(pairs, wanted)), (None, False))

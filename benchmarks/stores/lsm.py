@@ -71,16 +71,10 @@ class Lsm(Store):
         return self.db.scan_chunks()
 
     def seek_each(self, keys: Sequence[bytes], rows: int) -> Pair | None:
-        row, more = None, range(rows - 1)
-        with self.db.cursor() as cursor:
-            seek, step = cursor.seek, cursor.next
-            for key in keys:
-                if seek(key):
-                    row = cursor.key, cursor.value
-                    for _ in more:
-                        if not step():
-                            break
-                        row = cursor.key, cursor.value
+        row, scan = None, self.scan
+        for key in keys:
+            for row in scan(start=key, limit=rows):
+                pass
         return row
 
     def prefix_each(self, prefixes: Sequence[bytes]) -> int:

@@ -16,13 +16,16 @@ from lsm._chosen import core
 from lsm.contract.engine import Engine
 from lsm.contract.report import Report
 from lsm.contract.traits import Traits
+from lsm.conversion import Converted, convert
 from lsm.engines.lsm import DB
 from lsm.errors import (
     BusyError,
     ClosedError,
     CorruptionError,
+    DifferenceError,
     Error,
     ForkedError,
+    FormatError,
     LockedError,
     NotADatabaseError,
     NotOfferedError,
@@ -47,8 +50,9 @@ else:
 __version__ = "0.1.0"
 
 __all__ = [
-    "DB", "BlockCache", "BusyError", "Chunk", "ChunkScan", "ClosedError", "Column", "CorruptionError", "Cursor", "Engine",
-    "Error", "ForkedError", "LevelStats", "LockedError", "NotADatabaseError", "NotOfferedError", "OptionError",
-    "OptionNameError", "Options", "PolicyError", "ReadOnlyError", "Report", "Scan", "Snapshot", "Stats", "StorageError",
-    "Traits", "UnsupportedError", "VersionError", "WriteBatch", "engine_at", "engine_names", "open",
+    "DB", "BlockCache", "BusyError", "Chunk", "ChunkScan", "ClosedError", "Column", "Converted", "CorruptionError",
+    "Cursor", "DifferenceError", "Engine", "Error", "ForkedError", "FormatError", "LevelStats", "LockedError",
+    "NotADatabaseError", "NotOfferedError", "OptionError", "OptionNameError", "Options", "PolicyError", "ReadOnlyError",
+    "Report", "Scan", "Snapshot", "Stats", "StorageError", "Traits", "UnsupportedError", "VersionError", "WriteBatch",
+    "convert", "engine_at", "engine_names", "open",
 ]

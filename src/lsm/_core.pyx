@@ -10,7 +10,7 @@ from cpython.buffer cimport (
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.pycapsule cimport PyCapsule_Destructor, PyCapsule_GetPointer, PyCapsule_New
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.ref cimport Py_INCREF, Py_XDECREF, Py_XINCREF, PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, Py_XINCREF, PyObject
 from libc.errno cimport EDQUOT, EIO, ENOMEM, ENOSPC
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
@@ -18,6 +18,7 @@ from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, nanosleep, timespec
 
 from lsm.core.buffer cimport Buffer, buffer_append, buffer_free, buffer_init, buffer_reserve, buffer_set, buffer_slice
+from lsm.core.arena cimport Supply, supply_free, supply_prepare
 from lsm.core.arrow cimport (
     ArrowArray, ArrowArrayStream, ArrowSchema, arrow_chunk, arrow_column, arrow_column_schema, arrow_schema,
 )
@@ -33,13 +34,15 @@ from lsm.core.log cimport (
 )
 from lsm.core.memtable cimport (
     Memtable as c_memtable, lsm_read_lock, lsm_read_unlock, memtable_add, memtable_bytes, memtable_ensure, memtable_free,
-    memtable_get, memtable_new, memtable_order,
+    memtable_get, memtable_new, memtable_order, memtable_prepare, memtable_supply,
 )
 from lsm.core.memtable_cursor cimport memtable_cursor
-from lsm.core.memtable_index cimport index_ask
 from lsm.core.merge cimport (
     Merge, merge_add, merge_close, merge_first, merge_init, merge_last, merge_seek, merge_seek_before, merge_step,
     merge_top,
+)
+from lsm.core.preparer cimport (
+    TASK_BLOCK, TASK_LINK, TASK_LOG, Preparer as c_preparer, preparer_assign, preparer_free, preparer_new, preparer_stop,
 )
 from lsm.core.record cimport (
     BATCH_BYTES_MAX, RECORD_HEADER_BYTES, RecordEntry, RecordHeader, entry_decode, entry_encode, entry_payload,
@@ -49,20 +52,21 @@ from lsm.core.retain cimport Retain, retain_entry, retain_free, retain_init
 from lsm.core.cursor cimport Waiting
 from lsm.core.gather cimport GATHERED_ALL, GATHERED_PAUSED, gather, gather_begin
 from lsm.core.rows cimport (
-    ROWS_BYTES_MAX, Rows, rows_begin, rows_free, rows_init, rows_key_at, rows_part, rows_value_at, rows_widen,
+    ROWS_BYTES_MAX, Rows, rows_again, rows_begin, rows_free, rows_init, rows_key_at, rows_part, rows_small, rows_value_at,
+    rows_widen,
 )
-from lsm.core.run_cursor cimport RunCursor, run_cursor_open
+from lsm.core.run_cursor cimport run_cursor_open
 from lsm.core.skiplist cimport Entry, entry_bytes, entry_value, skiplist_check
 from lsm.core.find_many cimport MANY_MAX, Wanted, sources_find_many, wanted_begin, wanted_release
 from lsm.core.sources cimport (
     LOOKUP_WOULD_READ, Lookup, Run, Sources, lookup_release, run_init, sources_find, sources_free, sources_init,
 )
-from lsm.core.table_cursor cimport TableCursor
 from lsm.core.visible cimport (
     Visible, visible_close, visible_first, visible_init, visible_last, visible_next, visible_prev,
     visible_resume, visible_seek,
     visible_seek_before,
 )
+from lsm.core.walk cimport Walk, walk_again, walk_cursors, walk_free, walk_open, walk_rest
 
 cdef extern from "lsm_bits.h" nogil:
     uint64_t lsm_load_acquire(const uint64_t *p)
@@ -88,7 +92,7 @@ cdef extern from "pthread.h" nogil:
         pass
     int pthread_cond_init(pthread_cond_t *condition, const void *attributes)
     int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
-    int pthread_cond_broadcast(pthread_cond_t *condition)
+    int pthread_cond_signal(pthread_cond_t *condition)
     int pthread_cond_destroy(pthread_cond_t *condition)
 
 cdef extern from "Python.h":
@@ -114,6 +118,7 @@ include "binding/view.pxi"
 include "binding/merge.pxi"
 include "binding/parts.pxi"
 include "binding/timing.pxi"
+include "binding/preparer.pxi"
 include "binding/gate.pxi"
 include "binding/sync.pxi"
 

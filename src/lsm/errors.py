@@ -17,8 +17,10 @@ __all__ = [
     "BusyError",
     "ClosedError",
     "CorruptionError",
+    "DifferenceError",
     "Error",
     "ForkedError",
+    "FormatError",
     "LockedError",
     "NotADatabaseError",
     "NotOfferedError",
@@ -181,6 +183,34 @@ class NotADatabaseError(Error, FileNotFoundError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.path, self.detail)
+
+
+class FormatError(Error, ValueError):
+    """A dump, or lines written by hand, are not what `lsm load` reads, or a dump is damaged or cut off. `source` is the
+    file, `place` the line or byte, `detail` what is wrong there. Mend it there, or make the dump again."""
+
+    def __init__(self, source: str, place: str, detail: str) -> None:
+        self.source = source
+        self.place = place
+        self.detail = detail
+        super().__init__(source, place, detail)
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.place}: {self.detail}"
+
+
+class DifferenceError(Error):
+    """A copy that was read again does not hold what its source holds; it was removed. `source` and `copy` are the
+    databases, `detail` the first row that differs. Run `verify()` on the source, and look at the disk."""
+
+    def __init__(self, source: str | os.PathLike[str], copy: str | os.PathLike[str], detail: str) -> None:
+        self.source = os.fspath(source)
+        self.copy = os.fspath(copy)
+        self.detail = detail
+        super().__init__(self.source, self.copy, detail)
+
+    def __str__(self) -> str:
+        return f"{self.copy}: not the same as {self.source}: {self.detail}; the copy was removed"
 
 
 class NotOfferedError(Error, NotImplementedError):

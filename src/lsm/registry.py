@@ -19,7 +19,8 @@ from lsm.place import MARKERS
 if TYPE_CHECKING:
     from lsm.engines.lsm import DB
 
-ENGINES = {"lsm": "lsm.engines.lsm:DB", "btree": "lsm.engines.btree:BTree", "memory": "lsm.engines.memory:Memory"}
+ENGINES = {"lsm": "lsm.engines.lsm:DB", "pylsm": "lsm.engines.pylsm:PyDB", "btree": "lsm.engines.btree:BTree",
+           "memory": "lsm.engines.memory:Memory"}
 GROUP = "lsm.engines"
 
 

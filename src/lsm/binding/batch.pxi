@@ -61,9 +61,7 @@ cdef class WriteBatch:
         self.count += 1
         return 0
 
-    @cython.critical_section
-    def put(self, key, value):
-        """Set `key` to `value` when the batch is written. Both are copied now. TypeError and ValueError as `DB.put`."""
+    cdef int put_pair(self, object key, object value) except -1:
         cdef Borrowed k
         cdef Borrowed v
         self.enter()
@@ -77,6 +75,12 @@ cdef class WriteBatch:
                 give_back(&v)
         finally:
             give_back(&k)
+        return 0
+
+    @cython.critical_section
+    def put(self, key, value):
+        """Set `key` to `value` when the batch is written. Both are copied now. TypeError and ValueError as `DB.put`."""
+        self.put_pair(key, value)
 
     @cython.critical_section
     def delete(self, key):

@@ -37,7 +37,7 @@ cdef class ChunkScan(Range):
     @cython.critical_section
     def __next__(self):
         self.store.check_open()
-        if not self.opened and self.last:
+        if self.walk == NULL and self.last:
             raise StopIteration
         if not self.paused and not self.busy:
             self.make_room()

@@ -27,19 +27,19 @@ cdef class Cursor(Reader):
         cdef bint valid
         try:
             while status > 0:
-                self.waiting.begin = NULL
+                self.walk.waiting.begin = NULL
                 with nogil:
-                    self.rows.steps = READER_STEPS
-                    status = visible_resume(&self.rows, fault)
-                self.waiting.begin = _begin_waiting
+                    self.walk.rows.steps = READER_STEPS
+                    status = visible_resume(&self.walk.rows, fault)
+                self.walk.waiting.begin = _begin_waiting
                 PyErr_CheckSignals()
                 if self.store.gate & GATE_SHUT:
                     self.store._refuse()
         except BaseException:
-            self.rows.valid = False
+            self.walk.rows.valid = False
             raise
         finally:
-            valid = self.rows.valid
+            valid = self.walk.rows.valid
             self.busy = False
         if status != 0:
             raise_fault(fault, path)
@@ -56,8 +56,8 @@ cdef class Cursor(Reader):
         except BaseException:
             self.busy = False
             raise
-        self.rows.steps = READER_STEPS
-        status = visible_seek(&self.rows, k.slice, &fault)
+        self.walk.rows.steps = READER_STEPS
+        status = visible_seek(&self.walk.rows, k.slice, &fault)
         give_back(&k)
         return self.moved(status, &fault)
 
@@ -72,8 +72,8 @@ cdef class Cursor(Reader):
         except BaseException:
             self.busy = False
             raise
-        self.rows.steps = READER_STEPS
-        status = visible_seek_before(&self.rows, k.slice, &fault)
+        self.walk.rows.steps = READER_STEPS
+        status = visible_seek_before(&self.walk.rows, k.slice, &fault)
         give_back(&k)
         return self.moved(status, &fault)
 
@@ -81,36 +81,36 @@ cdef class Cursor(Reader):
         """To the first row of all."""
         cdef Fault fault
         self.enter()
-        self.rows.steps = READER_STEPS
-        return self.moved(visible_first(&self.rows, &fault), &fault)
+        self.walk.rows.steps = READER_STEPS
+        return self.moved(visible_first(&self.walk.rows, &fault), &fault)
 
     def last(self):
         """To the last row of all."""
         cdef Fault fault
         self.enter()
-        self.rows.steps = READER_STEPS
-        return self.moved(visible_last(&self.rows, &fault), &fault)
+        self.walk.rows.steps = READER_STEPS
+        return self.moved(visible_last(&self.walk.rows, &fault), &fault)
 
     def next(self):
         """To the next row. Off the end, and from there, it stays where there is no row."""
         cdef Fault fault
         self.enter()
-        self.rows.steps = READER_STEPS
-        return self.moved(visible_next(&self.rows, &fault) if self.rows.valid else 0, &fault)
+        self.walk.rows.steps = READER_STEPS
+        return self.moved(visible_next(&self.walk.rows, &fault) if self.walk.rows.valid else 0, &fault)
 
     def prev(self):
         """To the row before. Off the end, and from there, as `next`."""
         cdef Fault fault
         self.enter()
-        self.rows.steps = READER_STEPS
-        return self.moved(visible_prev(&self.rows, &fault) if self.rows.valid else 0, &fault)
+        self.walk.rows.steps = READER_STEPS
+        return self.moved(visible_prev(&self.walk.rows, &fault) if self.walk.rows.valid else 0, &fault)
 
     @property
     def valid(self):
         """Does it stand on a row?"""
         cdef bint valid
         self.enter()
-        valid = self.rows.valid
+        valid = self.walk.rows.valid
         self.busy = False
         return valid
 
@@ -119,7 +119,7 @@ cdef class Cursor(Reader):
         """The key it stands on, None where there is no row."""
         self.enter()
         try:
-            return bytes_of(self.rows.key) if self.rows.valid else None
+            return bytes_of(self.walk.rows.key) if self.walk.rows.valid else None
         finally:
             self.busy = False
 
@@ -128,7 +128,7 @@ cdef class Cursor(Reader):
         """The value it stands on, None where there is no row."""
         self.enter()
         try:
-            return bytes_of(self.rows.value) if self.rows.valid else None
+            return bytes_of(self.walk.rows.value) if self.walk.rows.valid else None
         finally:
             self.busy = False
 

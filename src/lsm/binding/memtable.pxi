@@ -26,9 +26,9 @@ cdef class Memtable:
     def bytes(self):
         """Memory taken, in bytes: what the budget `memtable_bytes` is held against."""
         cdef uint64_t size
-        lsm_read_lock(&self.table.lock)         # the writer looks without it
+        lsm_read_lock(&self.table.index_lock)         # the writer looks without it
         size = memtable_bytes(self.table)
-        lsm_read_unlock(&self.table.lock)
+        lsm_read_unlock(&self.table.index_lock)
         return size
 
     @property

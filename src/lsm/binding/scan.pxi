@@ -16,12 +16,12 @@ import operator as _operator
 
 cdef extern from *:
     """
-    /* A tuple of two. When nobody but `kept` has the one given out before, as in `for key, value in ...`, it is used again,
-       as zip and the items of a dict do. A build without the GIL cannot know who else has it. */
+    /* A tuple of two, whose references are taken over; NULL for one of them is an error. When nobody but `kept` has the one
+       given out before, as in `for key, value in ...`, it is used again, as zip and the items of a dict do. A build
+       without the GIL cannot know who else has it. */
     static CYTHON_INLINE PyObject *lsm_make_pair(PyObject **kept, PyObject *key, PyObject *value) {
         PyObject *pair = *kept;
-        Py_INCREF(key);
-        Py_INCREF(value);
+        if (key == NULL || value == NULL) goto failed;
     #ifndef Py_GIL_DISABLED
         if (pair != NULL && Py_REFCNT(pair) == 1) {
             PyObject *old_key = PyTuple_GET_ITEM(pair, 0), *old_value = PyTuple_GET_ITEM(pair, 1);
@@ -37,11 +37,7 @@ cdef extern from *:
         }
     #endif
         pair = PyTuple_New(2);
-        if (pair == NULL) {
-            Py_DECREF(key);
-            Py_DECREF(value);
-            return NULL;
-        }
+        if (pair == NULL) goto failed;
         PyTuple_SET_ITEM(pair, 0, key);
         PyTuple_SET_ITEM(pair, 1, value);
     #ifndef Py_GIL_DISABLED
@@ -51,9 +47,21 @@ cdef extern from *:
         }
     #endif
         return pair;
+    failed:
+        Py_XDECREF(key);
+        Py_XDECREF(value);
+        return NULL;
     }
+
+    /* for loops and lists ask by the slot; `__next__` stays for who calls it by name */
+    static void lsm_set_next(PyObject *type, iternextfunc next) { ((PyTypeObject *)type)->tp_iternext = next; }
     """
-    tuple make_pair "lsm_make_pair"(PyObject **kept, bytes key, bytes value)
+    void lsm_set_next(object type, PyObject *(*next)(PyObject *given) except? NULL)
+    PyObject *make_pair "lsm_make_pair"(PyObject **kept, PyObject *key, PyObject *value) except NULL
+
+cdef extern from "Python.h":
+    PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *data, Py_ssize_t size) except NULL
+    PyObject *_new_bytes_or_null "PyBytes_FromStringAndSize"(const char *data, Py_ssize_t size)
 
 
 cdef enum:
@@ -65,11 +73,9 @@ cdef class Reader:
     """What Range and Cursor share: rows of one view at one moment."""
     cdef Store store
     cdef View view
-    cdef Visible rows
-    cdef bint opened
+    cdef Walk *walk                     # NULL: not opened, or closed
     cdef bint listed
     cdef lsm_flag busy
-    cdef Waiting waiting                # what the cursors call around reads of the disk
     cdef PyObject *before               # neighbours among the open readers of the store; borrowed
     cdef PyObject *behind
 
@@ -82,12 +88,10 @@ cdef class Reader:
     cdef int open(self, View view, uint64_t sequence) except -1:
         if view is None:
             self.store._refuse()            # closed since the gate was looked at
-        visible_init(&self.rows, sequence)
-        self.waiting = _without_gil
-        if view.cursors(&self.rows.merge, &self.waiting) != 0:
-            merge_close(&self.rows.merge)
+        self.walk = view.walk(&self.store.readers_guard)
+        if self.walk == NULL:
             raise MemoryError
-        self.opened = True
+        self.walk.rows.sequence = sequence
         self.view = view
         return 0
 
@@ -107,12 +111,12 @@ cdef class Reader:
             store._refuse()
         return 0
 
-    cdef bint leave_list(self) noexcept:
-        """Is it for the caller to free what was held? Needs the guard of the list."""
-        cdef bint opened = self.opened
-        self.opened = False
+    cdef Walk *leave_list(self) noexcept:
+        """Its walk, which is the caller's from now on, or NULL. Needs the guard of the list."""
+        cdef Walk *walk = self.walk
+        self.walk = NULL
         if not self.listed:
-            return opened
+            return walk
         self.listed = False
         if self.before != NULL:
             (<Reader>self.before).behind = self.behind
@@ -120,19 +124,19 @@ cdef class Reader:
             self.store.readers = self.behind
         if self.behind != NULL:
             (<Reader>self.behind).before = self.before
-        return opened
+        return walk
 
     cdef int let_go(self) except -1:
-        """Leave the store's list and free what is held."""
+        """Leave the store's list and give back what is held."""
         cdef Store store = self.store
-        cdef bint opened
+        cdef Walk *walk
         if store is None:
             return 0                        # it was never made
         lsm_guard_lock(&store.readers_guard)
-        opened = self.leave_list()
+        walk = self.leave_list()
         lsm_guard_unlock(&store.readers_guard)
-        if opened:
-            visible_close(&self.rows)
+        if walk != NULL:
+            self.view.leave(walk, &store.readers_guard)
             self.view = None
         return 0
 
@@ -144,7 +148,7 @@ cdef class Reader:
             self.store._refuse()
         if lsm_take(&self.busy):
             raise BusyError("another thread is using this object: give each thread its own")
-        if not self.opened:
+        if self.walk == NULL:
             self.busy = False
             raise ClosedError("this cursor is closed: make another one with db.cursor()")
         return 0
@@ -187,7 +191,8 @@ cdef class Range(Reader):
     cdef int64_t left                   # rows not yet gathered, -1 for no limit
 
     def __dealloc__(self):
-        rows_free(&self.batch)
+        if self.store is not None:
+            self.store.keep_rows(&self.batch)
 
     cdef int bound(self, start, stop, prefix, bint include_start, bint include_stop) except -1:
         """Turn start, stop and prefix into one half-open range."""
@@ -215,27 +220,19 @@ cdef class Range(Reader):
 
     cdef int lower_to(self, Slice key, bint after) except -1:
         """Raise the lower bound to `key`, or to just after it (the key and a zero byte)."""
-        cdef Buffer bound
-        buffer_init(&bound)
-        _bound_set(&bound, key, after)
-        if self.rows.has_lower and compare_slices(buffer_slice(&bound), buffer_slice(&self.rows.lower)) <= 0:
-            buffer_free(&bound)
+        cdef Visible *rows = &self.walk.rows
+        if rows.has_lower and _bound_compare(key, after, &rows.lower) <= 0:
             return 0
-        buffer_free(&self.rows.lower)
-        self.rows.lower = bound
-        self.rows.has_lower = True
+        _bound_set(&rows.lower, key, after)
+        rows.has_lower = True
         return 0
 
     cdef int upper_to(self, Slice key, bint after) except -1:
-        cdef Buffer bound
-        buffer_init(&bound)
-        _bound_set(&bound, key, after)
-        if self.rows.has_upper and compare_slices(buffer_slice(&bound), buffer_slice(&self.rows.upper)) >= 0:
-            buffer_free(&bound)
+        cdef Visible *rows = &self.walk.rows
+        if rows.has_upper and _bound_compare(key, after, &rows.upper) >= 0:
             return 0
-        buffer_free(&self.rows.upper)
-        self.rows.upper = bound
-        self.rows.has_upper = True
+        _bound_set(&rows.upper, key, after)
+        rows.has_upper = True
         return 0
 
     cdef int upper_to_prefix_end(self, Slice prefix) except -1:
@@ -260,7 +257,8 @@ cdef class Range(Reader):
         cdef int over = 0
         self.with_keys = keys
         self.with_values = values
-        rows_init(&self.batch, self.rows.sequence, reverse, keys, values)
+        rows_init(&self.batch, self.walk.rows.sequence, reverse, keys, values)
+        self.store.spare_rows(&self.batch)
         self.left = -1
         if limit is not None:
             if type(limit) is not int:
@@ -277,17 +275,17 @@ cdef class Range(Reader):
         cdef int status = 0
         if keep_gil:
             if not self.begun:
-                status = gather_begin(&self.rows, self.batch.backward, &self.fault)
+                status = gather_begin(&self.walk.rows, self.batch.backward, &self.fault)
             if status == 0:
-                status = gather(&self.rows, &self.batch, &self.fault)
+                status = gather(&self.walk.rows, &self.batch, &self.fault)
         else:
-            self.waiting.begin = NULL
+            self.walk.waiting.begin = NULL
             with nogil:
                 if not self.begun:
-                    status = gather_begin(&self.rows, self.batch.backward, &self.fault)
+                    status = gather_begin(&self.walk.rows, self.batch.backward, &self.fault)
                 if status == 0:
-                    status = gather(&self.rows, &self.batch, &self.fault)
-            self.waiting.begin = _begin_waiting
+                    status = gather(&self.walk.rows, &self.batch, &self.fault)
+            self.walk.waiting.begin = _begin_waiting
         self.begun = True
         return status
 
@@ -356,20 +354,34 @@ cdef class Scan(Range):
     def __iter__(self):
         return self
 
-    @cython.critical_section
     def __next__(self):
+        cdef PyObject *row = scan_next(<PyObject *>self)
+        if row == NULL:
+            raise StopIteration
+        given = <object>row
+        Py_DECREF(given)
+        return given
+
+    cdef inline PyObject *row(self) except? NULL:
+        """The next one, a reference of the caller's; NULL and no exception when there are no more."""
         cdef Rows *batch = &self.batch
         cdef size_t at = self.at
-        if at == batch.count or not self.opened or self.busy or self.store.gate & GATE_SHUT:
+        cdef Slice key
+        cdef Slice value
+        if at == batch.count or self.walk == NULL or self.busy or self.store.gate & GATE_SHUT:
             at = self.more()
             if self.ended:
-                raise StopIteration
+                return NULL
         self.at = at + 1
         if not self.with_values:
-            return bytes_of(rows_key_at(batch, at))
+            key = rows_key_at(batch, at)
+            return new_bytes(<const char *>key.data, <Py_ssize_t>key.size)
+        value = rows_value_at(batch, at)
         if not self.with_keys:
-            return bytes_of(rows_value_at(batch, at))
-        return make_pair(&self.pair, bytes_of(rows_key_at(batch, at)), bytes_of(rows_value_at(batch, at)))
+            return new_bytes(<const char *>value.data, <Py_ssize_t>value.size)
+        key = rows_key_at(batch, at)
+        return make_pair(&self.pair, _new_bytes_or_null(<const char *>key.data, <Py_ssize_t>key.size),
+                         _new_bytes_or_null(<const char *>value.data, <Py_ssize_t>value.size))
 
     cdef size_t more(self) except? 0:
         """Where the next row is in the batch: gathers more if need be, and sets `ended` when there are none."""
@@ -380,6 +392,10 @@ cdef class Scan(Range):
         self.enter()
         self.busy = False
         while self.at == self.batch.count:
+            if not self.paused and (self.left == 0 or self.last):
+                self.ended = True
+                self.end()
+                return 0
             if not self.paused:                 # else there may be rows in it already, that were given out
                 self.ahead = min(2 * self.ahead, SCAN_ROWS_MOST) if self.ahead else SCAN_ROWS_FIRST
                 self.at = self.batch.count = 0
@@ -391,7 +407,19 @@ cdef class Scan(Range):
         return self.at
 
 
-cdef PyObject *take_over(Store store, Visible *rows) noexcept:
+cdef PyObject *scan_next(PyObject *given) except? NULL:
+    """The next row of a Scan, a reference of the caller's. At the end NULL, and no exception: that is what the slot of
+    iterators may answer, and it costs a tenth of a StopIteration."""
+    cdef PyObject *row
+    with cython.critical_section(<object>given):
+        row = (<Scan>given).row()
+    return row
+
+
+lsm_set_next(Scan, scan_next)
+
+
+cdef PyObject *take_over(Store store, Walk **walk) noexcept:
     """What some open reader that nobody uses just now holds: the caller's from now on, to be freed without any guard.
     NULL when there is none."""
     cdef PyObject *at
@@ -401,14 +429,25 @@ cdef PyObject *take_over(Store store, Visible *rows) noexcept:
     while at != NULL and lsm_take(&(<Reader>at).busy):
         at = (<Reader>at).behind
     if at != NULL:
-        (<Reader>at).leave_list()
-        rows[0] = (<Reader>at).rows
+        walk[0] = (<Reader>at).leave_list()
         view = <PyObject *>(<Reader>at).view
         Py_XINCREF(view)
         (<Reader>at).view = None
         (<Reader>at).busy = False
     lsm_guard_unlock(&store.readers_guard)
     return view
+
+
+cdef inline int _bound_compare(Slice key, bint after, const Buffer *bound) noexcept:
+    """How a bound to be set compares with one that was."""
+    cdef int order = compare_slices(key, buffer_slice(bound))
+    if not after or order > 0:
+        return order
+    if order == 0:
+        return 1
+    # below it, and so is the key and a zero byte, unless that is the bound
+    return 0 if (bound.size == key.size + 1 and bound.data[key.size] == 0
+                 and compare_slices(key, slice_of(bound.data, key.size)) == 0) else -1
 
 
 cdef int _bound_set(Buffer *bound, Slice key, bint after) except -1:

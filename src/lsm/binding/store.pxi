@@ -16,8 +16,27 @@ cdef class Store(Writer):
     cdef lsm_guard readers_guard
     cdef PyObject *readers              # the open scans and cursors, linked; borrowed: they leave the list before they go
 
+    cdef Rows rows_kept                 # memory for the next scan, under the guard of the readers
+
     def __cinit__(self):
         self.moments = {}
+
+    def __dealloc__(self):
+        rows_free(&self.rows_kept)
+
+    cdef void spare_rows(self, Rows *rows) noexcept:
+        """Give rows that were just begun the memory of those kept, if there are any."""
+        lsm_guard_lock(&self.readers_guard)
+        rows_again(rows, &self.rows_kept)
+        lsm_guard_unlock(&self.readers_guard)
+
+    cdef void keep_rows(self, Rows *rows) noexcept:
+        """Free them, or keep what memory they have, if it is little, for the next scan."""
+        lsm_guard_lock(&self.readers_guard)
+        if rows_small(rows):
+            rows[0], self.rows_kept = self.rows_kept, rows[0]
+        lsm_guard_unlock(&self.readers_guard)
+        rows_free(rows)
 
     cdef inline View present(self):
         """The view of this moment."""
@@ -249,6 +268,8 @@ cdef class Store(Writer):
         to rotate first."""
         cdef LogWriter log = logs[len(logs) - 1] if logs else None
         cdef tuple replaced = (self.view, self.memtable, self.logs, self.log)   # they go when nothing is guarded any more
+        if self.memtable is not memtable or self.log is not log:
+            self.prepare_for(log, memtable)
         lsm_guard_lock(&self.guard)
         self.view = view
         self.logs = logs
@@ -262,12 +283,12 @@ cdef class Store(Writer):
     def _end_readers(self):
         """After closing: free what scans and cursors hold, but for one that waits for the disk just now. The next call of
         any of them raises ClosedError."""
-        cdef Visible rows
-        cdef PyObject *view = take_over(self, &rows)
+        cdef Walk *walk = NULL
+        cdef PyObject *view = take_over(self, &walk)
         while view != NULL:
-            visible_close(&rows)
+            walk_free(walk)
             Py_XDECREF(view)
-            view = take_over(self, &rows)
+            view = take_over(self, &walk)
 
     def _drop_view(self):
         """After closing: let go of memtables, tables and logs."""

@@ -2,7 +2,7 @@
 
 Of the threads that wait for the disk one leads: it syncs the logs for everybody who has appended by then, and wakes
 them. Who came too late for that leads the next round, or waits for it. When the last round served several, the leader
-first gives the others a moment, a fraction of what a sync takes, to append theirs: they have only just been woken.
+first gives the others a moment, half of what a sync takes at the most, to append theirs: they have only just been woken.
 
 Invariants
 - everything up to `synced` is on disk; it only grows.
@@ -10,7 +10,7 @@ Invariants
 - after a failed sync nothing is written any more, and no sync is tried again: those who wait are told.
 """
 cdef enum:
-    GATHER_SHARE = 4                    # of the time of a sync, that a leader waits for others at most
+    GATHER_SHARE = 2                    # of the time of a sync, that a leader waits for others at most
 
 
 cdef class GroupSync(Gate):
@@ -25,6 +25,7 @@ cdef class GroupSync(Gate):
     cdef bint syncing
     cdef lsm_atomic_ulong leader        # the thread that leads, or 0
     cdef uint64_t waiting               # threads that wait for the round under way
+    cdef uint64_t to_wake               # of them, since the last round ended
     cdef uint64_t group                 # writes that the last round served
     cdef double sync_seconds            # that it took
 
@@ -45,14 +46,21 @@ cdef class GroupSync(Gate):
         self.leader = PyThread_get_thread_ident()
         try:
             self.lead()
-        finally:
-            self.leader = 0
+        except BaseException:
             with nogil:
-                pthread_mutex_lock(&self.sync_lock)
-                self.syncing = False
-                pthread_cond_broadcast(&self.sync_done)
-                pthread_mutex_unlock(&self.sync_lock)
+                self.finish_round()
+            raise
         return 0
+
+    cdef void finish_round(self) noexcept nogil:
+        """Let the next round begin, and wake who waits: one, who wakes the next. All at once they would only meet again at
+        the interpreter's lock."""
+        self.leader = 0
+        pthread_mutex_lock(&self.sync_lock)
+        self.syncing = False
+        self.to_wake = self.waiting
+        pthread_cond_signal(&self.sync_done)
+        pthread_mutex_unlock(&self.sync_lock)
 
     cdef int check_sync(self) except -1:
         """Refuse who would wait for itself: called back in the middle of a sync, or a change, of its own thread."""
@@ -70,6 +78,9 @@ cdef class GroupSync(Gate):
                 self.waiting += 1
                 pthread_cond_wait(&self.sync_done, &self.sync_lock)
                 self.waiting -= 1
+                if self.to_wake > 0:
+                    self.to_wake -= 1
+                    pthread_cond_signal(&self.sync_done)
             served = lsm_load_acquire(&self.synced) >= sequence
             if not served:
                 self.syncing = True
@@ -84,6 +95,7 @@ cdef class GroupSync(Gate):
         cdef tuple logs
         cdef uint64_t target
         cdef double began
+        cdef bint has_log
         cdef int status = 0
         if self.gate & ~GATE_SLOW:
             self._refuse()
@@ -95,28 +107,41 @@ cdef class GroupSync(Gate):
         logs = self.logs
         newest = self.log
         lsm_guard_unlock(&self.guard)
+        has_log = newest is not None
         target = self.sequence
         self.unlock_writes()
         if self.gate & ~GATE_SLOW:
             self._refuse()                          # closed meanwhile: there may be no logs any more
-        began = _seconds()
         for log in logs:
-            if log.synced_whole:
+            if log is newest or log.synced_whole:
                 continue
             with nogil:
                 status = log.sync(&fault)
             if status != 0:
-                lsm_set_bits(&self.gate, GATE_FAILED)   # before anybody else may write or sync
-                try:
-                    raise_fault(&fault, log.directory.path)
-                except BaseException as error:
-                    self.fail(error)
-                    raise
+                self.fail_sync(&fault, log)
             lsm_store_relaxed(&self.syncs, self.syncs + 1)
-            log.synced_whole = log is not newest
-        self.sync_seconds = _seconds() - began
-        self.group = target - self.synced
-        lsm_store_release(&self.synced, target)
+            log.synced_whole = True
+        with nogil:
+            began = _seconds()
+            if has_log:
+                status = newest.sync(&fault)
+            if status == 0:
+                self.sync_seconds = _seconds() - began
+                self.group = target - self.synced
+                lsm_store_relaxed(&self.syncs, self.syncs + has_log)
+                lsm_store_release(&self.synced, target)
+                self.finish_round()
+        if status != 0:
+            self.fail_sync(&fault, newest)
+        return 0
+
+    cdef int fail_sync(self, Fault *fault, LogWriter log) except -1:
+        lsm_set_bits(&self.gate, GATE_FAILED)       # before anybody else may write or sync
+        try:
+            raise_fault(fault, log.directory.path)
+        except BaseException as error:
+            self.fail(error)
+            raise
         return 0
 
     cdef void gather(self) noexcept nogil:

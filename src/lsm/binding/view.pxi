@@ -2,6 +2,9 @@
 
 It holds references to all of them, so whoever holds the view can read without a lock, whatever is flushed or compacted
 meanwhile. Another state of the tree is another View.
+
+One Walk rests here between readers (core/walk.pxd), so that a short scan need not make cursors and free them; it holds
+nothing that the view does not, and goes with it. It changes hands under a guard that the callers share.
 """
 cdef extern from "Python.h" nogil:
     void *_let_gil_go "PyEval_SaveThread"()
@@ -28,6 +31,7 @@ cdef class View:
     cdef readonly tuple memtables           # newest first
     cdef readonly tuple levels              # level 0 newest first, deeper ones ascending
     cdef Sources sources
+    cdef Walk *resting                      # of the last reader that was done with it, or NULL
 
     def __init__(self, Directory directory not None, tuple memtables not None, tuple levels not None):
         cdef tuple deeper = tuple([level for level in levels[1:] if level])
@@ -52,6 +56,7 @@ cdef class View:
                 self.sources.run[i].table[j] = (<Table?>level[j]).table
 
     def __dealloc__(self):
+        walk_free(self.resting)
         sources_free(&self.sources)
 
     cdef inline int lookup(self, Slice key, uint64_t sequence, Lookup *found) except -1:
@@ -84,26 +89,22 @@ cdef class View:
         return 0
 
     cdef int cursors(self, Merge *merge, const Waiting *waiting) noexcept:
-        """A cursor over every source, in one merge; they call `waiting` around reads of the disk. -1 when there
-        is no memory; then the merge is to be closed."""
-        cdef c_cursor *cursor
-        cdef size_t i
-        cdef size_t many = self.sources.memtables + self.sources.youngs + self.sources.runs
-        if merge_init(merge, <unsigned int>many) != 0:
-            return -1
-        for i in range(self.sources.memtables):
-            if lsm_load_relaxed(&self.sources.memtable[i].entries) == 0:      # what is added later is not of the reader's moment
-                continue
-            if merge_add(merge, memtable_cursor(self.sources.memtable[i])) != 0:
-                return -1
-        for i in range(self.sources.youngs):
-            cursor = table_cursor_open(self.sources.young[i], False)
-            if merge_add(merge, cursor) != 0:
-                return -1
-            (<TableCursor *>cursor).waiting = waiting
-        for i in range(self.sources.runs):
-            cursor = run_cursor_open(&self.sources.run[i], False)
-            if merge_add(merge, cursor) != 0:
-                return -1
-            (<RunCursor *>cursor).waiting = waiting
-        return 0
+        return walk_cursors(merge, &self.sources, waiting)
+
+    cdef Walk *walk(self, lsm_guard *guard) noexcept:
+        """Cursors over every source: those that rest here, or new ones. NULL when there is no memory."""
+        cdef Walk *walk
+        lsm_guard_lock(guard)
+        walk = self.resting
+        self.resting = NULL
+        lsm_guard_unlock(guard)
+        walk = walk_again(walk, &self.sources)
+        return walk if walk != NULL else walk_open(&self.sources, &_without_gil)
+
+    cdef void leave(self, Walk *walk, lsm_guard *guard) noexcept:
+        """Take back what `walk` gave out: one of them rests until it is wanted again or the view goes."""
+        walk_rest(walk)
+        lsm_guard_lock(guard)
+        walk, self.resting = self.resting, walk
+        lsm_guard_unlock(guard)
+        walk_free(walk)

@@ -18,10 +18,27 @@ cdef bint _final(const Fault *fault) noexcept nogil:
 
 cdef class Writer(GroupSync):
     cdef Memtable memtable
+    cdef Preparer preparer              # None: nothing was written yet, or there is nothing to prepare here
     cdef uint64_t memtable_budget
     cdef uint64_t rotate_at             # bytes of the memtable: its budget, or 0 while there is no log
     cdef uint64_t bytes_written         # keys and values, as given by the user
     cdef uint64_t log_bytes
+
+    cdef int prepare_for(self, LogWriter log, Memtable memtable) except -1:
+        """Have these prepared ahead from now on, in the place of those before; or, without a log, nothing any more."""
+        if self.preparer is None:
+            if log is None or log.file.env.prepare == NULL:
+                return 0
+            try:
+                self.preparer = Preparer()
+            except MemoryError:
+                return 0                            # it goes without
+        if log is None:
+            self.preparer.stop()
+            self.preparer = None
+        else:
+            self.preparer.attend(log, memtable)
+        return 0
 
     cdef int begin_write(self, size_t size) except -1:
         """Take the write lock with room in the memtable. The caller lets go of it, also when it raises later."""
@@ -87,7 +104,6 @@ cdef class Writer(GroupSync):
         cdef uint64_t hash_ = key_hash(key)
         if memtable_ensure(table, 1, entry_bytes(key.size, value.size)) != 0:
             return fault_memory(fault)
-        index_ask(&table.index, hash_)     # it will have come when the log is written
         self.head_record(&header, entry_payload(kind, key.size, value.size), 1)
         if self.log.append_entry(kind, key, value, &header, fault) != 0:
             return -1
@@ -237,7 +253,7 @@ cdef class Writer(GroupSync):
         if hasattr(pairs, "items"):
             pairs = pairs.items()
         for key, value in pairs:
-            batch.put(key, value)
+            batch.put_pair(key, value)          # nobody else has this batch
             count += 1
             if batch.payload.size >= BATCH_CHUNK:
                 batch.write()

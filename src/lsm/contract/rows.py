@@ -105,6 +105,7 @@ class Cursor(Guarded):
             self._enter()
             if span is not None:
                 self._rows, self._reverse = self._moment.rows(span), span.reverse
+            self._row = None                # what goes wrong leaves it nowhere
             self._row = next(self._rows, None)
             return self._row is not None
 

@@ -17,8 +17,9 @@ from libc.string cimport memcpy, memset
 from lsm.core.block cimport (BlockEntry, BlockView, block_fault, block_restart, block_seek_restart, block_view,
                              entry_decode)
 from lsm.core.block_builder cimport RESTART_INTERVAL_MAX
-from lsm.core.block_directory cimport directory_offsets, directory_seek, directory_view
-from lsm.core.buffer cimport Buffer, buffer_append, buffer_free, buffer_init, buffer_reserve
+from lsm.core.block_directory cimport (DIRECTORY_START_BYTES, directory_offsets, directory_seek, directory_start,
+                                       directory_view)
+from lsm.core.buffer cimport Buffer, buffer_append, buffer_free, buffer_init, buffer_reserve, buffer_trim
 from lsm.core.cached_block cimport Block, block_data
 from lsm.core.coding cimport Slice, get_fixed32, slice_of
 from lsm.core.cursor cimport Cursor
@@ -33,6 +34,7 @@ cdef extern from "lsm_bits.h" nogil:
 
 cdef enum:
     SEEK_PREFETCH_LINES = 12
+    REST_BYTES = 2048
 
 
 ctypedef struct RunEntry:
@@ -73,6 +75,15 @@ cdef inline void block_cursor_free(BlockCursor *self) noexcept nogil:
     buffer_free(&self.run)
     buffer_free(&self.run_keys)
     self.cursor.valid = False
+
+
+cdef inline void block_cursor_rest(BlockCursor *self) noexcept nogil:
+    """Keep little memory until the next `block_cursor_open`."""
+    self.cursor.valid = False
+    self.directory = NULL
+    buffer_trim(&self.key, REST_BYTES)
+    buffer_trim(&self.run, REST_BYTES)
+    buffer_trim(&self.run_keys, REST_BYTES)
 
 
 cdef inline void block_cursor_close(Cursor *cursor) noexcept nogil:
@@ -188,12 +199,15 @@ cdef inline int block_cursor_last(Cursor *cursor, Fault *fault) noexcept nogil:
 
 
 cdef inline int _build_key(BlockCursor *self, uint32_t index, const BlockEntry *entry, Fault *fault) noexcept nogil:
-    """Have the key of entry `index` in `key`: what it shares is taken from the entries before that hold it."""
+    """Have the key of entry `index` in `key`: what it shares is taken from the directory, where that holds so many bytes,
+    else from the entries before that hold it."""
     cdef BlockEntry before
     cdef uint32_t missing = entry.shared
     self.key.size = 0
-    if buffer_reserve(&self.key, <size_t>entry.shared + entry.unshared) != 0:
+    if buffer_reserve(&self.key, <size_t>entry.shared + entry.unshared + DIRECTORY_START_BYTES) != 0:
         return block_memory(self, fault)
+    if directory_start(self.directory, index, self.key.data) >= missing:
+        missing = 0
     memcpy(self.key.data + entry.shared, entry.delta, entry.unshared)
     while missing > 0:
         index -= 1              # the first entry shares nothing
@@ -214,6 +228,8 @@ cdef inline int _stand_on(BlockCursor *self, uint32_t index, Fault *fault) noexc
     cdef int line
     self.at = self.view.data + directory_offsets(self.directory)[index]
     for line in range(SEEK_PREFETCH_LINES):
+        if self.at + 64 * line >= self.view.entries_end:
+            break
         lsm_prefetch(self.at + 64 * line)
     self.after = entry_decode(self.at, self.view.entries_end, &entry)
     if self.after == NULL:

@@ -25,12 +25,15 @@ from lsm.core.key cimport compare_slices, key_prefix
 cdef extern from "lsm_bits.h" nogil:
     bint lsm_unlikely(bint x)
     uint64_t lsm_load_big64(const void *p)
+    void lsm_store_big64(void *p, uint64_t value)
+    void lsm_store_big32(void *p, uint32_t value)
     void lsm_prefetch(const void *p)
 
 
 cdef enum:
     DIRECTORY_CONTENTS_MAX = 65535
     DIRECTORY_PREFIX_BYTES = 4
+    DIRECTORY_START_BYTES = 12          # at most, that directory_start writes
     DIRECTORY_TIES_MAX = 16         # more entries of one prefix than this are searched by their restart points
 
 
@@ -209,6 +212,16 @@ cdef inline void directory_ask(Block *block, Slice key) noexcept nogil:
     if low < block.count:
         lsm_prefetch(block_data(block) + directory_offsets(block)[low])
         _prefetch_entry(block, low)
+
+
+cdef inline uint32_t directory_start(Block *block, uint32_t i, uint8_t *key) noexcept nogil:
+    """Put what is known here of how key i begins at `key`, where there is room for DIRECTORY_START_BYTES: so many bytes are
+    right, as far as the key goes. Needs no look at any entry."""
+    if block.common > 8:
+        return 0
+    lsm_store_big64(key, block.head)
+    lsm_store_big32(key + block.common, directory_prefixes(block)[i])
+    return block.common + DIRECTORY_PREFIX_BYTES
 
 
 cdef inline bint directory_seek(Block *block, Slice key, uint32_t *index) noexcept nogil:

@@ -27,6 +27,13 @@ cdef inline void buffer_free(Buffer *self) noexcept nogil:
     buffer_init(self)
 
 
+cdef inline void buffer_trim(Buffer *self, size_t most) noexcept nogil:
+    """Empty it, and keep its memory only where that is not more than so many bytes."""
+    self.size = 0
+    if self.capacity > most:
+        buffer_free(self)
+
+
 cdef inline int buffer_reserve(Buffer *self, size_t more) noexcept nogil:
     """Room for `more` bytes after the present ones: 0, or -1 when there is no memory."""
     cdef size_t wanted

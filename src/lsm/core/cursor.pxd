@@ -15,6 +15,8 @@ it leads, has room and has steps; it may stop sooner, but treats at least the en
 room. It leaves the cursor on the first entry not treated, or on none at its end; when `rows.full` it may also be the
 last one treated, as treating an entry twice changes nothing.
 
+`rest`, of those that a reader walks, lets go of what a cursor holds beside itself; it stands nowhere then.
+
 Threads: a cursor belongs to one thread at a time.
 """
 from libc.stdint cimport uint64_t
@@ -49,4 +51,5 @@ cdef struct Cursor:
     cursor_move_function next
     cursor_move_function prev
     cursor_fill_function fill   # NULL: not walked by scans
+    cursor_close_function rest  # NULL: not walked by readers
     cursor_close_function close

@@ -20,13 +20,18 @@ Every function answers 0 or an errno (a positive number). What is promised when:
   no later sync may be believed.
 - `sync_directory` makes names durable: created, renamed, linked, removed.
 - `rename` replaces its target atomically. `unlink` answers ENOENT when there is nothing.
+- `prepare(file)` makes ready, ahead of the writer and beside it, what its next `reserve` may need. It is work of a
+  preparer (preparer.pxd), which `reserve` asks for it when the file has one: `file.preparer`. What it cannot do it leaves to
+  `reserve`. NULL in an Env that has nothing to prepare.
 - `close` frees the File whatever it answers. A log's unused, preallocated tail stays in the file: `truncate` first.
 
 Owner: the opener owns a File and closes it; an Env outlives its Files.
 Threads: pread, sync and the directory functions may be called from any thread at once; append, reserve, commit and
-truncate of one file from one thread at a time, beside which a sync of the same file may run.
+truncate of one file from one thread at a time, beside which a sync and a prepare of the same file may run.
 """
 from libc.stdint cimport uint8_t, uint64_t
+
+from lsm.core.preparer cimport Preparer
 
 
 cdef enum:
@@ -49,6 +54,7 @@ cdef struct File:
     Env *env
     uint64_t size           # bytes committed (a file opened for reading: its size when opened)
     void *state             # the implementation's own
+    Preparer *preparer      # to be asked for `prepare`, or NULL
     char name[ENV_NAME_BYTES]
 
 cdef struct Env:
@@ -59,6 +65,7 @@ cdef struct Env:
     int (*append)(File *file, const void *data, size_t size) noexcept nogil
     int (*reserve)(File *file, size_t size, uint8_t **at) noexcept nogil
     int (*commit)(File *file, size_t size) noexcept nogil
+    bint (*prepare)(void *file) noexcept nogil                              # or NULL
     int (*sync)(File *file) noexcept nogil
     int (*truncate)(File *file, uint64_t size) noexcept nogil
     int (*rename)(Env *env, const char *old, const char *new) noexcept nogil

@@ -18,12 +18,34 @@ static inline uint64_t lsm_load_big64(const void *p) {
     return v;
 }
 
+static inline void lsm_store_big64(void *p, uint64_t v) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    memcpy(p, &v, 8);
+}
+
+static inline void lsm_store_big32(void *p, uint32_t v) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    v = __builtin_bswap32(v);
+#endif
+    memcpy(p, &v, 4);
+}
+
 /* acquire/release loads and stores of aligned words shared between a writer and readers without a lock */
 #define lsm_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define lsm_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 #define lsm_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define lsm_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define lsm_exchange(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
 #define lsm_add(p, v) __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
+
+/* Take a word that is 0 while nobody has it: did this do so? Given back by storing 0 with release. */
+static inline int lsm_try(uint32_t *word) {
+    uint32_t free = 0;
+    return __atomic_load_n(word, __ATOMIC_RELAXED) == 0
+        && __atomic_compare_exchange_n(word, &free, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
 
 /* Ask for the cache line at p. The empty asm keeps gcc from dropping calls of functions that do nothing else. */
 #define lsm_prefetch(p)                \
@@ -42,6 +64,16 @@ static inline void lsm_copy_over(uint8_t *to, const uint8_t *from, size_t size) 
         memmove(to + i, from + i, 16);     /* what is copied beyond `size` may overlap */
         i += 16;
     } while (i < size);
+}
+/* Copy `size` bytes, touching no others: memcpy without the call for what is of the size of a row. */
+static inline void lsm_copy_exact(uint8_t *to, const uint8_t *from, size_t size) {
+    size_t i;
+    if (size < 16 || size > 512) {
+        if (size > 0) memcpy(to, from, size);
+        return;
+    }
+    for (i = 0; i < size - 16; i += 16) memcpy(to + i, from + i, 16);
+    memcpy(to + size - 16, from + size - 16, 16);
 }
 #define lsm_likely(x) __builtin_expect(!!(x), 1)
 #define lsm_unlikely(x) __builtin_expect(!!(x), 0)
@@ -106,6 +138,11 @@ static inline void *lsm_huge_alloc(size_t size) {
     (void)madvise(memory, size, MADV_HUGEPAGE);     /* advice: refused, it is ordinary memory */
 #endif
     return memory;
+}
+
+/* Have the system give all pages of this memory now. */
+static inline void lsm_touch(void *memory, size_t size) {
+    for (size_t i = 0; i < size; i += 4096) ((volatile uint8_t *)memory)[i] = 0;
 }
 
 /* LSM_ASSERT(condition): an invariant of the C parts, checked in debug builds (LSM_DEBUG=1), free otherwise. */

@@ -8,7 +8,7 @@ ahead: otherwise each row would wait for memory.
 Owner: freed by its `close`; the memtable outlives it. Threads: one at a time, beside the memtable's writer: each move
 holds the memtable's lock, shared.
 """
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
@@ -17,15 +17,19 @@ from lsm.core.cursor cimport Cursor
 from lsm.core.fault cimport Fault, fault_memory
 from lsm.core.key cimport KIND_PUT, key_prefix, tag_kind, tag_sequence
 from lsm.core.memtable cimport Memtable, memtable_order, lsm_read_lock, lsm_read_unlock
+from lsm.core.memtable_posts cimport posts_make, posts_wanted
 from lsm.core.rows cimport (Rows, rows_add, rows_beyond, rows_build, rows_decide, rows_decided, rows_no_room, rows_offer)
-from lsm.core.skiplist cimport (NODE_ENTRIES, Entry, Node, Place, entry_key, entry_value, skiplist_before, skiplist_find)
+from lsm.core.skiplist cimport (NODE_ENTRIES, TOWER_MAX, Entry, Link, Node, Place, _find_node, _first_not_below, entry_key,
+                                entry_value, skiplist_before, skiplist_find, skiplist_find_in)
 
 cdef extern from "lsm_bits.h" nogil:
     void lsm_prefetch(const void *p)
+    void lsm_copy_exact(unsigned char *to, const unsigned char *from_, size_t size)
 
 
 cdef enum:
-    PREFETCH_AHEAD = 6              # entries: about as long as one takes to come from memory
+    STEP_AHEAD = 6                  # entries: about as long as one takes to come from memory, at a call each
+    PREFETCH_AHEAD = 12             # entries: as many as the processor waits for at once, and some
 
 
 ctypedef struct MemtableCursor:
@@ -36,6 +40,7 @@ ctypedef struct MemtableCursor:
     unsigned int changes
     const Entry *newest             # of the key it stands on
     const Entry *entry              # where it stands
+    bint walking                    # the entries to come were asked for
 
 
 cdef inline int _stand(MemtableCursor *self, const Entry *entry) noexcept nogil:
@@ -74,7 +79,7 @@ cdef inline void _prefetch_entry(const Node *node, unsigned int index) noexcept 
 cdef inline void _prefetch_forward(const MemtableCursor *self) noexcept nogil:
     """Entries lie in the order of their writing, not of their keys: ask for those to come before they are needed."""
     cdef const Node *node = self.node
-    cdef unsigned int ahead = self.index + PREFETCH_AHEAD
+    cdef unsigned int ahead = self.index + STEP_AHEAD
     if self.index == 0 and node.tower[0].next != NULL:
         lsm_prefetch(node.tower[0].next)
         lsm_prefetch(&node.tower[0].next.entry[0])
@@ -87,10 +92,35 @@ cdef inline void _prefetch_forward(const MemtableCursor *self) noexcept nogil:
 
 
 cdef inline void _prefetch_backward(const MemtableCursor *self) noexcept nogil:
-    if self.index >= PREFETCH_AHEAD:
-        _prefetch_entry(self.node, self.index - PREFETCH_AHEAD)
-    elif self.node.before != NULL and self.node.before.count > PREFETCH_AHEAD:
-        _prefetch_entry(self.node.before, self.node.before.count + self.index - PREFETCH_AHEAD)
+    if self.index >= STEP_AHEAD:
+        _prefetch_entry(self.node, self.index - STEP_AHEAD)
+    elif self.node.before != NULL and self.node.before.count > STEP_AHEAD:
+        _prefetch_entry(self.node.before, self.node.before.count + self.index - STEP_AHEAD)
+
+
+cdef inline void _ask_rows(const Node *node, uint64_t prefix) noexcept nogil:
+    """Who seeks as a rule wants some rows: ask for the entry that the search within a node will come to and for those
+    behind it that no step will ask for, all before the first is waited for."""
+    cdef const Node *near = node.tower[0].next
+    cdef unsigned int i = _first_not_below(node, prefix)
+    cdef unsigned int end = i + <unsigned int>STEP_AHEAD
+    if end > node.count:
+        end = node.count
+        if near != NULL:
+            lsm_prefetch(near)
+            lsm_prefetch(&near.entry[0])
+            lsm_prefetch(&near.tower[0])
+    while i < end:
+        _prefetch_entry(node, i)
+        i += 1
+
+
+cdef inline Place _find(const MemtableCursor *self, Slice key) noexcept nogil:
+    """skiplist_find, by who will go on from there."""
+    cdef uint64_t prefix = key_prefix(key.data, key.size)
+    cdef Node *node = _find_node(&self.memtable.list, prefix, key.data, key.size)
+    _ask_rows(node, prefix)
+    return skiplist_find_in(node, prefix, key)
 
 
 cdef inline void _find_again(MemtableCursor *self) noexcept nogil:
@@ -141,8 +171,11 @@ cdef inline int _memtable_seek(Cursor *cursor, Slice key, uint64_t tag, Fault *f
     cdef MemtableCursor *self = <MemtableCursor *>cursor
     cdef Place place
     cdef const Entry *entry
+    cdef bint posts
+    self.walking = False
     lsm_read_lock(&self.memtable.lock)
-    place = skiplist_find(&self.memtable.list, key)
+    posts = posts_wanted(self.memtable)
+    place = _find(self, key)
     if _settle(self, place.node, place.index) and place.found:
         entry = self.newest
         while entry != NULL and entry.tag > tag:
@@ -152,6 +185,8 @@ cdef inline int _memtable_seek(Cursor *cursor, Slice key, uint64_t tag, Fault *f
         else:
             _next_key(self)
     lsm_read_unlock(&self.memtable.lock)
+    if posts:
+        posts_make(self.memtable)
     return 0
 
 
@@ -159,6 +194,7 @@ cdef inline int _memtable_seek_before(Cursor *cursor, Slice key, uint64_t tag, F
     cdef MemtableCursor *self = <MemtableCursor *>cursor
     cdef Place place
     cdef const Entry *entry
+    self.walking = False
     lsm_read_lock(&self.memtable.lock)
     place = skiplist_find(&self.memtable.list, key)
     if place.found and place.node.entry[place.index].tag > tag:
@@ -177,6 +213,7 @@ cdef inline int _memtable_seek_before(Cursor *cursor, Slice key, uint64_t tag, F
 
 cdef inline int _memtable_first(Cursor *cursor, Fault *fault) noexcept nogil:
     cdef MemtableCursor *self = <MemtableCursor *>cursor
+    self.walking = False
     lsm_read_lock(&self.memtable.lock)
     _settle(self, self.memtable.list.head, 0)
     lsm_read_unlock(&self.memtable.lock)
@@ -187,6 +224,7 @@ cdef inline int _memtable_last(Cursor *cursor, Fault *fault) noexcept nogil:
     cdef MemtableCursor *self = <MemtableCursor *>cursor
     cdef Node *node
     cdef int level
+    self.walking = False
     lsm_read_lock(&self.memtable.lock)
     node = self.memtable.list.head
     level = <int>self.memtable.list.height - 1
@@ -229,9 +267,9 @@ cdef inline const Entry *_seen_by(const Entry *entry, uint64_t sequence) noexcep
 
 
 cdef inline int _decide(Rows *rows, Slice key, const Entry *seen) noexcept nogil:
-    """Forward, the key stood on: 0, or 1 when there is no room, or -1 for no memory."""
+    """Forward, the key stood on, which is not decided: 0, or 1 when there is no room, or -1 for no memory."""
     cdef Slice value
-    if seen == NULL or rows_decided(rows, key):
+    if seen == NULL:
         return 0
     if tag_kind(seen.tag) == KIND_PUT:
         if rows_no_room(rows, key.size, seen.value_size):
@@ -246,31 +284,111 @@ cdef inline int _decide(Rows *rows, Slice key, const Entry *seen) noexcept nogil
     return rows_decide(rows, key.data, key.size)
 
 
-cdef inline unsigned int _meet(MemtableCursor *self, const Entry **met, unsigned int *ahead, bint backward) noexcept nogil:
-    """The newest versions of the keys from the one stood on to the end of its node. They stay where they are, so what is
-    done with them needs no lock."""
-    cdef unsigned int count = 0
-    cdef unsigned int i
-    cdef const Node *near
+ctypedef struct Met:                    # newest versions of keys, in the order in which they are met
+    const Entry *entry[NODE_ENTRIES + PREFETCH_AHEAD]
+    unsigned int count                  # those to be treated
+    unsigned int all                    # and those behind them, which are only asked for
+
+
+cdef inline void _meet_near(const Node *near, Met *met, unsigned int most, bint backward) noexcept nogil:
+    """Those of the node that comes next; the one behind it is asked for, as far as this will touch it."""
+    cdef const char *far = <const char *>(near.before if backward else near.tower[0].next)
+    cdef unsigned int i = 0
+    cdef size_t line
+    if far != NULL:
+        lsm_prefetch(far)
+        for line in range(sizeof(uint64_t) * NODE_ENTRIES // 64, (sizeof(Node) - sizeof(Link) * TOWER_MAX) // 64 + 1):
+            lsm_prefetch(far + 64 * line)
+    while i < near.count and met.all < most:
+        met.entry[met.all] = near.entry[near.count - 1 - i if backward else i]
+        met.all += 1
+        i += 1
+
+
+cdef inline void _meet(MemtableCursor *self, const Rows *rows, Met *met) noexcept nogil:
+    """The keys from the one stood on, as far as its node, the lead and the rows wanted go. Entries stay where they are, so
+    what is done with them needs no lock."""
+    cdef bint backward = rows.backward
+    cdef size_t wanted = rows.most - rows.count
+    cdef unsigned int left
+    cdef unsigned int most
+    cdef int at
+    cdef const Node *node
     lsm_read_lock(&self.memtable.lock)
     _find_again(self)
-    if backward:
-        while count <= self.index:
-            met[count] = self.node.entry[self.index - count]
-            count += 1
-    else:
-        while self.index + count < self.node.count:
-            met[count] = self.node.entry[self.index + count]
-            count += 1
-    near = self.node.before if backward else self.node.tower[0].next
-    if near != NULL:
-        lsm_prefetch(near.tower[0].next if not backward else near.before)
-        for i in range(<unsigned int>PREFETCH_AHEAD):           # these are only asked for
-            if i < near.count:
-                met[count + ahead[0]] = near.entry[near.count - 1 - i if backward else i]
-                ahead[0] += 1
+    node = self.node
+    at = <int>self.index
+    left = self.index + 1 if backward else node.count - self.index
+    most = left if wanted > left else <unsigned int>wanted
+    met.count = 0
+    while met.count < most or met.count == 0:
+        met.entry[met.count] = node.entry[at]
+        met.count += 1
+        if rows.bounded and node.prefix[at] != rows.bound_prefix and (node.prefix[at] > rows.bound_prefix) != backward:
+            break                               # the first that is beyond
+        at += -1 if backward else 1
+    met.all = met.count
+    most = met.count + <unsigned int>PREFETCH_AHEAD
+    if wanted < most:
+        most = <unsigned int>wanted
+    while met.all < most and met.all < left:
+        met.entry[met.all] = node.entry[self.index - met.all if backward else self.index + met.all]
+        met.all += 1
+    node = node.before if backward else node.tower[0].next
+    if met.all < most and node != NULL:
+        _meet_near(node, met, most, backward)
     lsm_read_unlock(&self.memtable.lock)
-    return count
+
+
+cdef inline void _ask(const Met *met, unsigned int i) noexcept nogil:
+    cdef const char *entry = <const char *>met.entry[i]
+    lsm_prefetch(entry)
+    lsm_prefetch(entry + 64)
+    lsm_prefetch(entry + 128)
+
+
+cdef inline unsigned int _plain_rows(Rows *rows, const Met *met, unsigned int i) noexcept nogil:
+    """Forward, both columns: add the rows from the i-th on as long as there is nothing to decide, that is, as the newest
+    version is a put that the moment sees, is surely not beyond, and has room there already. The first that is not added."""
+    cdef unsigned int first = i
+    cdef const Entry *newest
+    cdef size_t keys_end = rows.keys.capacity
+    cdef size_t values_end = rows.values.capacity
+    cdef size_t most = rows.most if rows.most < rows.room else rows.room
+    cdef uint64_t sequence = rows.sequence
+    cdef size_t count = rows.count
+    cdef size_t key_at = rows.keys.size
+    cdef size_t value_at = rows.values.size
+    cdef size_t key_end
+    cdef size_t value_end
+    while i < met.count and count + 1 < most:           # the row that makes it full is not for here
+        newest = met.entry[i]
+        if i + PREFETCH_AHEAD < met.all:
+            _ask(met, i + <unsigned int>PREFETCH_AHEAD)
+        key_end = key_at + newest.key_size
+        value_end = value_at + newest.value_size
+        if (tag_sequence(newest.tag) > sequence or tag_kind(newest.tag) != KIND_PUT or key_end > keys_end
+                or value_end > values_end or key_end + value_end > rows.most_bytes):
+            break
+        if rows.bounded and key_prefix(entry_key(newest), newest.key_size) >= rows.bound_prefix:
+            break
+        lsm_copy_exact(rows.keys.data + key_at, entry_key(newest), newest.key_size)
+        lsm_copy_exact(rows.values.data + value_at, entry_value(newest), newest.value_size)
+        rows.decided_at = key_at
+        key_at = key_end
+        value_at = value_end
+        count += 1
+        rows.key_ends[count] = <int32_t>key_at
+        rows.value_ends[count] = <int32_t>value_at
+        i += 1
+    if i > first:
+        rows.decided = rows.decided_in_keys = True
+        rows.decided_size = key_at - rows.decided_at
+        rows.keys.size = key_at
+        rows.values.size = value_at
+        rows.count = count
+        rows.steps -= i - first
+    return i
 
 
 cdef inline void _stand_at(MemtableCursor *self, const Entry *newest, unsigned int index, bint backward) noexcept nogil:
@@ -295,38 +413,54 @@ cdef inline void _leave_node(MemtableCursor *self, bint backward) noexcept nogil
 
 cdef inline int _memtable_fill(Cursor *cursor, Rows *rows, Fault *fault) noexcept nogil:
     cdef MemtableCursor *self = <MemtableCursor *>cursor
-    cdef const Entry *met[NODE_ENTRIES + PREFETCH_AHEAD]
-    cdef unsigned int ahead = 0
+    cdef Met met
+    cdef const Entry *newest
     cdef const Entry *seen
-    cdef unsigned int count = _meet(self, met, &ahead, rows.backward)
-    cdef unsigned int index = self.index
+    cdef unsigned int index
     cdef unsigned int i
     cdef Slice key
     cdef int status = 0
-    for i in range(count):
-        if i + PREFETCH_AHEAD < count + ahead:
-            lsm_prefetch(met[i + PREFETCH_AHEAD])
-            lsm_prefetch(<const char *>met[i + PREFETCH_AHEAD] + 64)
-            lsm_prefetch(<const char *>met[i + PREFETCH_AHEAD] + 128)
-        key = slice_of(entry_key(met[i]), met[i].key_size)
-        if i > 0 and rows_beyond(rows, key_prefix(key.data, key.size), key):
-            _stand_at(self, met[i], index - i if rows.backward else index + i, rows.backward)
+    cdef bint plain = rows.with_keys and rows.with_values and not rows.backward
+    _meet(self, rows, &met)
+    index = self.index
+    if not self.walking:
+        for i in range(1, min(<unsigned int>PREFETCH_AHEAD, met.count)):
+            _ask(&met, i)
+    self.walking = True
+    i = 0
+    while i < met.count:
+        newest = met.entry[i]
+        if i + PREFETCH_AHEAD < met.all:
+            _ask(&met, i + <unsigned int>PREFETCH_AHEAD)
+        key = slice_of(entry_key(newest), newest.key_size)
+        if i > 0 and rows.bounded and rows_beyond(rows, key_prefix(key.data, key.size), key):
+            _stand_at(self, newest, index - i if rows.backward else index + i, rows.backward)
             return 0
-        seen = _seen_by(met[i], rows.sequence)
-        if not rows.backward:
+        seen = _seen_by(newest, rows.sequence)
+        if rows.backward:
+            if seen != NULL:
+                status = rows_offer(rows, key, seen.tag, slice_of(entry_value(seen), seen.value_size))
+        elif i > 0 or not rows_decided(rows, key):          # only the first key may also have been met in another source
             status = _decide(rows, key, seen)
-        elif seen != NULL:
-            status = rows_offer(rows, key, seen.tag, slice_of(entry_value(seen), seen.value_size))
         rows.steps -= 1
         if status < 0:
             self.base.valid = False
             return fault_memory(fault)
         if status != 0 or rows.full:
-            _stand_at(self, met[i], index - i if rows.backward else index + i, rows.backward)
+            self.walking = False
+            _stand_at(self, newest, index - i if rows.backward else index + i, rows.backward)
             return 0
-    _stand_at(self, met[count - 1], index - (count - 1) if rows.backward else index + (count - 1), False)
+        i += 1
+        if plain:
+            i = _plain_rows(rows, &met, i)
+    i = met.count - 1
+    _stand_at(self, met.entry[i], index - i if rows.backward else index + i, False)
     _leave_node(self, rows.backward)
     return 0
+
+
+cdef inline void _memtable_rest(Cursor *cursor) noexcept nogil:
+    cursor.valid = False
 
 
 cdef inline void _memtable_close(Cursor *cursor) noexcept nogil:
@@ -349,5 +483,6 @@ cdef inline Cursor *memtable_cursor(Memtable *memtable) noexcept nogil:
     self.base.next = _memtable_next
     self.base.prev = _memtable_prev
     self.base.fill = _memtable_fill
+    self.base.rest = _memtable_rest
     self.base.close = _memtable_close
     return &self.base

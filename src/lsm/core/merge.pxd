@@ -56,6 +56,14 @@ cdef inline void merge_close(Merge *self) noexcept nogil:
     memset(self, 0, sizeof(Merge))
 
 
+cdef inline void merge_rest(Merge *self) noexcept nogil:
+    """Have every child let go of what it holds; what comes next is a seek, first or last."""
+    cdef unsigned int i
+    self.size = 0
+    for i in range(self.children):
+        self.child[i].rest(self.child[i])
+
+
 cdef inline bint _sooner(const Merge *self, const Cursor *a, const Cursor *b) noexcept nogil:
     """Does a come out before b in the current direction?"""
     cdef int order

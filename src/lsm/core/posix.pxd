@@ -18,7 +18,7 @@ from libc.stdlib cimport calloc, free, strtol
 
 from lsm.core.env cimport Env, env_name_function
 from lsm.core.posix_file cimport (
-    PosixEnv, posix_append, posix_check_name, posix_close, posix_commit, posix_hold, posix_open, posix_pread,
+    PosixEnv, posix_append, posix_check_name, posix_close, posix_commit, posix_hold, posix_open, posix_pread, posix_prepare,
     posix_release, posix_reserve, posix_sync, posix_truncate, posix_write_whole, pthread_rwlock_t, pthread_rwlock_unlock,
 )
 
@@ -279,6 +279,7 @@ cdef inline void _fill_functions(Env *env) noexcept nogil:
     env.append = posix_append
     env.reserve = posix_reserve
     env.commit = posix_commit
+    env.prepare = posix_prepare
     env.sync = posix_sync
     env.truncate = posix_truncate
     env.rename = posix_rename

@@ -18,11 +18,14 @@ from libc.string cimport memcpy, strchr, strcmp, strlen
 from posix.types cimport off_t
 
 from lsm.core.env cimport ENV_NAME_BYTES, MODE_LOG, MODE_READ, Env, File
-from lsm.core.window cimport Window, window_close, window_move, window_start
+from lsm.core.preparer cimport TASK_LOG, preparer_ask
+from lsm.core.window cimport (WINDOW_FIRST, Window, window_at, window_close, window_end, window_move, window_prepare,
+                              window_room, window_start)
 
 
 cdef extern from "lsm_bits.h" nogil:
     int lsm_load_relaxed(int *p)
+    uint64_t _load_size "lsm_load_acquire"(uint64_t *p)
     void lsm_store_relaxed(int *p, int value)
     void _publish_size "lsm_store_release"(uint64_t *p, uint64_t value)
     void LSM_ASSERT(bint condition)
@@ -123,7 +126,7 @@ cdef inline int _write_at_end(PosixFile *self, const void *data, size_t size) no
 
 
 cdef inline int _become_plain(PosixFile *self) noexcept nogil:
-    window_close(&self.window)
+    window_close(&self.window, self.file.size)
     self.at = NULL
     self.room = 0
     self.way = WAY_PLAIN
@@ -140,15 +143,25 @@ cdef inline int _reserve_staging(PosixFile *self, size_t size) noexcept nogil:
 
 
 cdef inline int _reserve_window(PosixFile *self, size_t size) noexcept nogil:
-    cdef int error = window_move(&self.window, self.file.size, size)
+    cdef int error = 0
+    if window_room(&self.window, self.file.size) < size:
+        error = window_move(&self.window, self.file.size, size)
     if error == 0:
-        self.at = self.window.map + (self.file.size - self.window.base)
-        self.room = self.window.length - <size_t>(self.file.size - self.window.base)
+        self.at = window_at(&self.window, self.file.size)
+        self.room = window_room(&self.window, self.file.size)
+        if self.file.preparer != NULL and self.file.size >= <uint64_t>WINDOW_FIRST:     # a small log needs no more
+            preparer_ask(self.file.preparer, TASK_LOG)      # for the next chunk, while this one is filled
         return 0
     if error == ENOSPC or error == EDQUOT or error == EFBIG:
         return error
     error = _become_plain(self)         # no mapping to be had: pwrite may still do, or knows the better errno
     return error if error != 0 else _reserve_staging(self, size)
+
+
+cdef inline bint posix_prepare(void *subject) noexcept nogil:
+    cdef PosixFile *self = <PosixFile *>subject
+    window_prepare(&self.window, _load_size(&self.file.size))
+    return False
 
 
 cdef inline int posix_reserve(File *file, size_t size, uint8_t **at) noexcept nogil:
@@ -243,13 +256,11 @@ cdef inline int posix_truncate(File *file, uint64_t size) noexcept nogil:
     if self.mode == MODE_READ:
         error = _truncate_by_name(self, size)
     else:
-        window_close(&self.window)
+        window_close(&self.window, size)
         self.at = self.staging
         if self.way == WAY_MAPPED:
             self.room = 0
         error = lsm_truncate(self.fd, size)
-        if error == 0:
-            self.window.allocated = size
     if error == 0:
         file.size = size
     return error
@@ -258,7 +269,7 @@ cdef inline int posix_truncate(File *file, uint64_t size) noexcept nogil:
 cdef inline int posix_close(File *file) noexcept nogil:
     cdef PosixFile *self = <PosixFile *>file
     cdef int error = 0
-    window_close(&self.window)
+    window_end(&self.window)
     if close(self.fd) != 0 and errno != EINTR:
         error = errno
     free(self.staging)

@@ -32,6 +32,8 @@ cdef extern from "lsm_bits.h" nogil:
 cdef enum:
     ROWS_COPY_OVER = 32                 # bytes that lsm_copy_over may touch behind what it copies
     ROWS_BYTES_FIRST = 4096             # a batch begins with so much room, if it may have as much
+    ROWS_KEPT = 64                      # rows, and bytes of each column, in rows that are kept for the next scan
+    ROWS_KEPT_BYTES = 16384
     ROWS_BYTES_MAX = 1073741824         # 1 GiB
 
 
@@ -72,6 +74,22 @@ cdef inline void rows_init(Rows *self, uint64_t sequence, bint backward, bint wi
     self.with_values = with_values
 
 
+cdef inline void rows_again(Rows *self, Rows *spare) noexcept nogil:
+    """Have the memory of other rows, which nobody needs any more; they have none then. Only after `rows_init`."""
+    self.keys, self.values, self.last = spare.keys, spare.values, spare.last
+    self.key_ends, self.value_ends, self.room = spare.key_ends, spare.value_ends, spare.room
+    self.keys.size = self.values.size = self.last.size = 0
+    if (self.with_keys and self.key_ends == NULL) or (self.with_values and self.value_ends == NULL):
+        self.room = 0
+    memset(spare, 0, sizeof(Rows))
+
+
+cdef inline bint rows_small(const Rows *self) noexcept nogil:
+    """Is there memory in it that is worth keeping, and is it little?"""
+    return (self.room > 0 and self.room <= ROWS_KEPT and self.keys.capacity <= ROWS_KEPT_BYTES
+            and self.values.capacity <= ROWS_KEPT_BYTES and self.last.capacity <= ROWS_KEPT_BYTES)
+
+
 cdef inline void rows_free(Rows *self) noexcept nogil:
     buffer_free(&self.keys)
     buffer_free(&self.values)
@@ -108,9 +126,9 @@ cdef inline int rows_widen(Rows *self, size_t room) noexcept nogil:
     """Room for so many rows in the arrays of ends. -1 when there is no memory."""
     if room <= self.room:
         return 0
-    if self.with_keys and _ends_grow(&self.key_ends, room) != 0:
+    if (self.with_keys or self.key_ends != NULL) and _ends_grow(&self.key_ends, room) != 0:
         return -1
-    if self.with_values and _ends_grow(&self.value_ends, room) != 0:
+    if (self.with_values or self.value_ends != NULL) and _ends_grow(&self.value_ends, room) != 0:
         return -1
     self.room = room
     return 0

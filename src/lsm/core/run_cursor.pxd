@@ -13,7 +13,7 @@ from lsm.core.cursor cimport Cursor, Waiting
 from lsm.core.fault cimport Fault, fault_memory
 from lsm.core.rows cimport Rows
 from lsm.core.sources cimport Run, run_find
-from lsm.core.table_cursor cimport TableCursor, table_cursor_follow, table_cursor_open
+from lsm.core.table_cursor cimport TableCursor, table_cursor_follow, table_cursor_open, table_cursor_turn_to
 
 
 cdef struct RunCursor:
@@ -39,13 +39,16 @@ cdef inline int _enter(RunCursor *self, size_t index, bint goes_on, Fault *fault
     self.base.valid = False
     if self.inner != NULL and self.index == index:
         return 0
+    if self.inner != NULL and not goes_on:
+        table_cursor_turn_to(self.inner, self.run.table[index])
+        self.index = index
+        return 0
     inner = table_cursor_open(self.run.table[index], self.scan)
     if inner == NULL:
         return fault_memory(fault)
     (<TableCursor *>inner).waiting = self.waiting
     if self.inner != NULL:
-        if goes_on:
-            table_cursor_follow(inner, self.inner)
+        table_cursor_follow(inner, self.inner)
         self.inner.close(self.inner)
     self.inner = inner
     self.index = index
@@ -135,6 +138,13 @@ cdef inline int run_cursor_fill(Cursor *cursor, Rows *rows, Fault *fault) noexce
     return _settle_backward(self, status, fault) if rows.backward else _settle_forward(self, status, fault)
 
 
+cdef inline void run_cursor_rest(Cursor *cursor) noexcept nogil:
+    cdef RunCursor *self = <RunCursor *>cursor
+    cursor.valid = False
+    if self.inner != NULL:
+        self.inner.rest(self.inner)
+
+
 cdef inline void run_cursor_close(Cursor *cursor) noexcept nogil:
     cdef RunCursor *self = <RunCursor *>cursor
     if self.inner != NULL:
@@ -157,5 +167,6 @@ cdef inline Cursor *run_cursor_open(const Run *run, bint scan) noexcept nogil:
     self.base.next = run_cursor_next
     self.base.prev = run_cursor_prev
     self.base.fill = run_cursor_fill
+    self.base.rest = run_cursor_rest
     self.base.close = run_cursor_close
     return &self.base

@@ -11,7 +11,7 @@ long as the memtable lives. The versions of one node may be read at any time; it
 
 Invariants (`skiplist_check`): entries ascending within a node and across `tower[0]`; the lowest key of a node other
 than the head never changes; `before` is the inverse of `tower[0].next`; `tower[l].low` is the prefix of the lowest key
-of `tower[l].next`; a node is never empty, but for the head.
+of `tower[l].next`; a node is never empty, but for the head; signposts ascend and say what their nodes begin with.
 
 `changes` of a node counts what moved entries within it; a cursor that kept (node, index) compares it and looks again
 when it differs.
@@ -23,9 +23,10 @@ Owner: the memtable's arenas. Threads: the callers hold the memtable's lock, sha
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
-from lsm.core.arena cimport Arena, arena_round, arena_take
+from lsm.core.arena cimport Arena, arena_round, arena_take, arena_take_piece
 from lsm.core.coding cimport Slice
 from lsm.core.key cimport compare_keys, key_prefix
+from lsm.core.signposts cimport Node, Signposts, signposts_before
 
 cdef extern from "lsm_bits.h" nogil:
     void LSM_ASSERT(bint condition)
@@ -35,6 +36,7 @@ cdef extern from "lsm_bits.h" nogil:
 cdef enum:
     NODE_ENTRIES = 32
     TOWER_MAX = 12
+    POST_HOPS_MAX = 6
 
 
 cdef struct Entry:
@@ -63,6 +65,8 @@ ctypedef struct Skiplist:
     Node *recent                    # where the last insertion went: ascending keys need no search
     uint32_t height
     uint32_t random
+    uint64_t nodes
+    Signposts posts                 # hints for searches; empty as long as nobody makes any (memtable_posts.pxd)
     uint64_t crowded                # entries over half a node, summed over all nodes
 
 
@@ -102,29 +106,37 @@ cdef inline size_t node_bytes(uint32_t height) noexcept nogil:
     return sizeof(Node) - (TOWER_MAX - height) * sizeof(Link)
 
 
-cdef inline size_t skiplist_needs(const Skiplist *self, uint64_t insertions) noexcept nogil:
-    """Bytes of nodes that so many insertions may take at the most. What they need is no more afterwards than what is
-    left of these bytes after any part of them.
+cdef inline uint64_t skiplist_needs(const Skiplist *self, uint64_t insertions) noexcept nogil:
+    """The nodes that so many insertions may take at the most. What they need is no more afterwards than what is left of
+    these after any part of them.
 
     Each takes one node or none. And a split takes 16 from `crowded`, to which an insertion adds one at the most; only the
     first node that ascending keys begin costs it nothing."""
     cdef uint64_t nodes = (self.crowded + insertions) // (NODE_ENTRIES // 2) + 2
-    if nodes > insertions:
-        nodes = insertions
-    return <size_t>nodes * sizeof(Node)
+    return nodes if nodes < insertions else insertions
 
 
 cdef inline Node *_node_new(Arena *nodes, uint32_t height) noexcept nogil:
-    cdef Node *node = <Node *>arena_take(nodes, node_bytes(height))
+    cdef Node *node = <Node *>arena_take_piece(nodes, node_bytes(height), sizeof(Node))
     memset(node, 0, node_bytes(height))
     node.height = <uint16_t>height
     return node
+
+
+cdef inline void _ask_node(const Node *node) noexcept nogil:
+    """The search within it is going to jump between these lines."""
+    lsm_prefetch(&node.prefix[8])
+    lsm_prefetch(&node.prefix[24])
+    lsm_prefetch(&node.entry[8])
+    lsm_prefetch(&node.entry[24])
 
 
 cdef inline void skiplist_init(Skiplist *self, Arena *nodes) noexcept nogil:
     """Needs sizeof(Node) bytes ensured in the arena."""
     self.head = _node_new(nodes, TOWER_MAX)
     self.crowded = 0
+    self.nodes = 1
+    memset(&self.posts, 0, sizeof(Signposts))
     self.recent = self.head
     self.height = 1
     self.random = 0x9E3779B9
@@ -157,18 +169,35 @@ cdef inline bint _node_at_or_before(const Link *link, uint64_t prefix, const uin
     return _compare_entry(link.next.entry[0], key, size) <= 0
 
 
+cdef inline Node *_find_by_posts(const Skiplist *self, uint64_t prefix, const uint8_t *key, size_t size) noexcept nogil:
+    """The same from a signpost on; NULL when that is too far off, or there is none."""
+    cdef Node *node = signposts_before(&self.posts, prefix)
+    cdef int hops = 0
+    while node != NULL and hops < POST_HOPS_MAX:
+        lsm_prefetch(&node.tower[0])
+        lsm_prefetch(node)
+        lsm_prefetch(&node.prefix[16])
+        lsm_prefetch(&node.entry[16])
+        _ask_node(node)
+        if not _node_at_or_before(&node.tower[0], prefix, key, size):
+            return node
+        node = node.tower[0].next
+        hops += 1
+    return NULL
+
+
 cdef inline Node *_find_node(const Skiplist *self, uint64_t prefix, const uint8_t *key, size_t size) noexcept nogil:
     """The node in whose range the key falls."""
-    cdef Node *node = self.head
+    cdef Node *node = _find_by_posts(self, prefix, key, size) if self.posts.count > 0 else NULL
     cdef int level = <int>self.height - 1
+    if node != NULL:
+        return node
+    node = self.head
     while level >= 0:
         while _node_at_or_before(&node.tower[level], prefix, key, size):
             node = node.tower[level].next
         level -= 1
-    lsm_prefetch(&node.prefix[8])           # the search within it is going to jump between these lines
-    lsm_prefetch(&node.prefix[24])
-    lsm_prefetch(&node.entry[8])
-    lsm_prefetch(&node.entry[24])
+    _ask_node(node)
     return node
 
 
@@ -210,16 +239,21 @@ cdef inline uint32_t _search_node(const Node *node, uint64_t prefix, const uint8
     return low
 
 
-cdef inline Place skiplist_find(const Skiplist *self, Slice key) noexcept nogil:
-    """The first entry at or after `key`; `node` is NULL when there is none."""
+cdef inline Place skiplist_find_in(Node *node, uint64_t prefix, Slice key) noexcept nogil:
+    """The same in the node in whose range the key falls."""
     cdef Place place
-    cdef uint64_t prefix = key_prefix(key.data, key.size)
-    place.node = _find_node(self, prefix, key.data, key.size)
-    place.index = _search_node(place.node, prefix, key.data, key.size, &place.found)
-    if place.index == place.node.count:
-        place.node = place.node.tower[0].next
+    place.node = node
+    place.index = _search_node(node, prefix, key.data, key.size, &place.found)
+    if place.index == node.count:
+        place.node = node.tower[0].next
         place.index = 0
     return place
+
+
+cdef inline Place skiplist_find(const Skiplist *self, Slice key) noexcept nogil:
+    """The first entry at or after `key`; `node` is NULL when there is none."""
+    cdef uint64_t prefix = key_prefix(key.data, key.size)
+    return skiplist_find_in(_find_node(self, prefix, key.data, key.size), prefix, key)
 
 
 cdef inline Place skiplist_before(const Skiplist *self, Slice key) noexcept nogil:
@@ -257,6 +291,7 @@ cdef inline void _link_after(Skiplist *self, Node *node, Node *new) noexcept nog
             at.tower[level].low = prefix
         level -= 1
     LSM_ASSERT(at == node)
+    self.nodes += 1
     new.before = node
     if new.tower[0].next != NULL:
         new.tower[0].next.before = new
@@ -346,6 +381,7 @@ cdef inline int skiplist_check(const Skiplist *self) noexcept nogil:
     cdef uint32_t i
     cdef uint32_t level
     cdef uint64_t crowded = 0
+    cdef size_t at
     while node != NULL:
         crowded += node.count - NODE_ENTRIES // 2 if node.count > NODE_ENTRIES // 2 else 0
         if node != self.head and node.count == 0:
@@ -369,4 +405,9 @@ cdef inline int skiplist_check(const Skiplist *self) noexcept nogil:
         if node.tower[0].next != NULL and node.tower[0].next.before != node:
             return 7
         node = node.tower[0].next
-    return 0 if crowded == self.crowded else 8
+    if crowded != self.crowded:
+        return 8
+    for at in range(self.posts.count):
+        if self.posts.node[at].prefix[0] != self.posts.low[at] or (at > 0 and self.posts.low[at] < self.posts.low[at - 1]):
+            return 9
+    return 0

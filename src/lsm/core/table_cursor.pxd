@@ -17,12 +17,12 @@ costs no copy. Owner: made by `table_cursor_open`, freed by its `close`; the Tab
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
 
-from lsm.core.block_cursor cimport (BlockCursor, block_cursor_enter, block_cursor_first, block_cursor_free, block_cursor_init,
-                                    block_cursor_last, block_cursor_next, block_cursor_open, block_cursor_prev,
-                                    block_cursor_seek)
+from lsm.core.block_cursor cimport (SEEK_PREFETCH_LINES, BlockCursor, block_cursor_enter, block_cursor_first,
+                                    block_cursor_free, block_cursor_init, block_cursor_last, block_cursor_next,
+                                    block_cursor_open, block_cursor_prev, block_cursor_rest, block_cursor_seek)
 from lsm.core.block_format cimport SealedBlock, sealed_block, sealed_open
 from lsm.core.block_rows cimport block_rows
-from lsm.core.buffer cimport Buffer, buffer_free, buffer_reserve
+from lsm.core.buffer cimport Buffer, buffer_free, buffer_reserve, buffer_trim
 from lsm.core.cache cimport cache_ask, cache_ask_rows, cache_fill, cache_has_room, cache_peek
 from lsm.core.cache_shard cimport slot_empty
 from lsm.core.cached_block cimport Block, block_release
@@ -74,6 +74,7 @@ cdef inline Cursor *table_cursor_open(Table *table, bint scan) noexcept nogil:
     self.block.cursor.next = table_cursor_next
     self.block.cursor.prev = table_cursor_prev
     self.block.cursor.fill = table_cursor_fill
+    self.block.cursor.rest = table_cursor_rest
     self.block.cursor.close = table_cursor_close
     return &self.block.cursor
 
@@ -85,6 +86,24 @@ cdef inline void table_cursor_close(Cursor *cursor) noexcept nogil:
     buffer_free(&self.opened)
     block_cursor_free(&self.block)
     free(self)
+
+
+cdef inline void table_cursor_rest(Cursor *cursor) noexcept nogil:
+    cdef TableCursor *self = <TableCursor *>cursor
+    cursor.valid = False
+    block_release(self.held)
+    self.held = NULL
+    buffer_trim(&self.span, 0)
+    buffer_trim(&self.opened, 0)
+    self.span_first = self.span_end = self.following = 0
+    self.span_bytes = TABLE_SPAN_BYTES if self.scan else AHEAD_BYTES_FIRST
+    block_cursor_rest(&self.block)
+
+
+cdef inline void table_cursor_turn_to(Cursor *cursor, Table *table) noexcept nogil:
+    """As if it had been opened on another table."""
+    table_cursor_rest(cursor)
+    (<TableCursor *>cursor).table = table
 
 
 cdef inline bint _wanted(const TableCursor *self, size_t index) noexcept nogil:
@@ -325,6 +344,13 @@ cdef inline int table_cursor_fill(Cursor *cursor, Rows *rows, Fault *fault) noex
     return _cursor_previous_block(cursor, fault) if rows.backward else _cursor_next_block(cursor, fault)
 
 
+cdef inline void _ask_beyond(const TableCursor *self) noexcept nogil:
+    """Who seeks as a rule wants some rows: where those may go on in the next block, ask for that if it is cached."""
+    if (self.held != NULL and self.index + 1 < self.table.index.count
+            and self.block.view.entries_end - self.block.at < SEEK_PREFETCH_LINES * 64):
+        cache_ask_rows(&self.table.slots[self.index + 1])
+
+
 cdef inline int table_cursor_seek(Cursor *cursor, Slice key, uint64_t tag, Fault *fault) noexcept nogil:
     cdef TableCursor *self = <TableCursor *>cursor
     cdef size_t count = self.table.index.count
@@ -338,6 +364,7 @@ cdef inline int table_cursor_seek(Cursor *cursor, Slice key, uint64_t tag, Fault
         if block_cursor_seek(cursor, key, tag, fault) != 0:
             return -1
         if cursor.valid:
+            _ask_beyond(self)
             return 0
         index += 1
     return 0

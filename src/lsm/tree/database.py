@@ -111,6 +111,7 @@ class Database(OtherHalf):
         if state is None:
             state = manifest.State(database_id=os.urandom(16))
         chosen = Options.from_keywords(options or (None if fresh else state.options), **keywords)
+        chosen.check_available(self.core.compressions)
         policy = policy_of(chosen)
         tree = self._tree_of(directory, replace(state, options=chosen), cache)
         tree.next_file = max(tree.next_file, highest_number(names) + 1)
@@ -151,6 +152,7 @@ class Database(OtherHalf):
                 if state is None:
                     raise NotADatabaseError(self.path)
                 chosen = Options.from_keywords(options or state.options, **keywords)
+                chosen.check_available(self.core.compressions)
                 tree = self._tree_of(directory, replace(state, options=chosen), cache)
                 replayed = recovery.replay(self.core, directory, state)
                 break
@@ -380,7 +382,7 @@ def _check_arguments(core: ModuleType, lock_timeout: object, block_cache: object
     if options is not None and not isinstance(options, Options):
         raise TypeError(f"options is an lsm.Options, not {type(options).__name__}: "
                         "give its fields as keywords, or options=lsm.Options(...)")
-    Options.from_keywords(options, **keywords)
+    Options.from_keywords(options, **keywords).check_available(core.compressions)
     if options is not None and keywords:
         raise TypeError(f"give options= or its fields as keywords, not both: {', '.join(keywords)}")
 

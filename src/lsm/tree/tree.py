@@ -278,8 +278,14 @@ class Tree:
         self.memtable = self.core.Memtable()
 
     def _remove_if_there(self, name: str) -> None:
-        if name in self.directory.list():
-            self.remove_file(name)
+        """Raises nothing: it is called where an error is on its way up already, which must not be covered."""
+        try:
+            there = name in self.directory.list()
+        except (Error, OSError) as error:
+            logger.warning("could not look for %s: %s", name, str(error))
+        else:
+            if there:
+                self.remove_file(name)
 
     def remove_file(self, name: str) -> None:
         """Remove a file that nothing refers to. If that fails, the next open removes it."""
