@@ -119,7 +119,9 @@ def load(
 @app.command()
 def serve(
     path: Annotated[Path, typer.Argument(help="The directory of the database; made when there is none.")],
-    engine: Annotated[str, typer.Option(help="The storage engine.")] = "lsm",
+    engine: Annotated[
+        Optional[str], typer.Option(help="The engine of the database.", show_default="told from its files; of a new one lsm")
+    ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on. One that others can reach needs a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port; 0: any that is free.")] = 8080,
     token_file: Annotated[
