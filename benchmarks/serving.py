@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import re
 import shutil
 import socket
@@ -91,7 +92,7 @@ def serve(path: str, engine: str, slow: int) -> None:
     import lsm
     from lsm.server.app import application
     from lsm.server.call import Answer, Call
-    from lsm.server.serve import server
+    from lsm.server.serve import run
     from lsm.server.settings import Settings
 
     database = lsm.open(path, engine=engine)
@@ -108,8 +109,7 @@ def serve(path: str, engine: str, slow: int) -> None:
 
     door.keyed += ((b"/hello/", ("/hello/{key}", {"GET": hello})),)
     door.api.add_api_route("/hello-api", hello_api)
-    with contextlib.suppress(KeyboardInterrupt):
-        server(door, lambda url: print(url, flush=True)).run()
+    run(door, lambda url: print(url, flush=True))
 
 
 @contextlib.contextmanager
@@ -154,9 +154,10 @@ def milliseconds(told: str) -> float:
 
 def heading(chosen: Any) -> list[str]:
     machine = describe_machine(tempfile.gettempdir())
-    return [f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, {machine['file_system']}, Python "
-            f"{str(machine['python']).split()[0]}; load before: {machine['load_before'][0]}; commit {machine['commit']}. Engine "     # type: ignore[index]
-            f"{chosen.engine}, {RECORDS:,} records of 10 and 100 bytes, {chosen.connections} connections, {chosen.seconds} s each.", ""]
+    where = (f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, {machine['file_system']}, "
+             f"Python {str(machine['python']).split()[0]}; load before: {list(os.getloadavg())[0]:.2f}; commit {machine['commit']}.")
+    return [where, f"Engine {chosen.engine}, {RECORDS:,} records of 10 and 100 bytes, {chosen.connections} connections, "
+                   f"{chosen.seconds} s each.", ""]
 
 
 def load(chosen: Any) -> list[str]:
@@ -168,13 +169,15 @@ def load(chosen: Any) -> list[str]:
             one = measure(url, request, chosen.connections, chosen.seconds)
             if one.bad and "missing" not in name:
                 raise SystemExit(f"serving.py: {name}: {one.bad} answers were no 2xx")
-            lines.append(f"| {name} | {one.rate:,.0f} | {one.p50:.1f} | {one.p99:.1f} | {bare.rate:,.0f} | {one.rate / bare.rate:.0%} |")
+            lines.append(f"| {name} | {one.rate:,.0f} | {one.p50:.1f} | {one.p99:.1f} | {bare.rate:,.0f} "
+                         f"| {one.rate / bare.rate:.0%} |")
     return [*lines, ""]
 
 
 def beside_slow_ones(chosen: Any) -> list[str]:
     """Eight good clients, alone and beside connections that send their requests a byte a second, and come again when they are cut."""
-    lines = [f"| {chosen.slow:,} slow connections | gets a second | p50, ms | p99, ms | memory of the server, MB |", "|---|---|---|---|---|"]
+    lines = [f"| {chosen.slow:,} slow connections | gets a second | p50, ms | p99, ms | memory of the server, MB |",
+             "|---|---|---|---|---|"]
     with running(chosen) as (url, number):
         measure(url, REQUESTS["get"], 8, 2)
         for name, slow in (("none", 0), ("sending a byte a second", chosen.slow), ("gone", 0)):

@@ -24,6 +24,7 @@ def serve(path: Path, engine: str | None, token_file: Path | None, **told: Any) 
         return _fail(USAGE, f"the HTTP server needs {', '.join(missing)}: pip install 'lsmkv[server]'")
     import lsm
     from lsm.server import serve as serving
+    from lsm.server.app import application
     from lsm.server.settings import Settings
     from lsm.server.tokens import Tokens
 
@@ -44,7 +45,8 @@ def serve(path: Path, engine: str | None, token_file: Path | None, **told: Any) 
     except (lsm.Error, OSError) as error:
         return _fail(USAGE if isinstance(error, (lsm.OptionError, lsm.OptionNameError)) else FAILED, str(error))
     with database:
-        started = serving.run(lambda: database, settings, lambda url: print(f"serving {path} ({engine}) at {url}", flush=True))
+        started = serving.run(application(lambda: database, settings),
+                              lambda url: print(f"serving {path} ({engine}) at {url}", flush=True))
     return DONE if started else FAILED
 
 

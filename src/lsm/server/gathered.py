@@ -18,31 +18,24 @@ from typing import Any
 
 from lsm.server.problems import Problem, overloaded
 
+Answers = list[tuple["asyncio.Future[Any]", Any]]       # a future, and its value or exception
 Work = Callable[[list[Any], "Reply"], None]
 
 
 class Reply:
     """How work answers its calls: as soon as each is known, all that are known in one step."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, settle: Callable[[Answers], object]) -> None:
         self._loop = loop
+        self._settle = settle
 
-    def __call__(self, answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    def __call__(self, answers: Answers) -> None:
         """(future, value or exception) for each; from any thread."""
         if answers:
             try:
-                self._loop.call_soon_threadsafe(_settle, answers)
+                self._loop.call_soon_threadsafe(self._settle, answers)
             except RuntimeError:
                 pass            # the loop has ended: nobody waits any more
-
-
-def _settle(answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for future, answer in answers:
-        if not future.done():
-            if isinstance(answer, BaseException):
-                future.set_exception(answer)
-            else:
-                future.set_result(answer)
 
 
 class Gathered:
@@ -52,7 +45,7 @@ class Gathered:
                  seconds: float = 30.0) -> None:
         self._work = work
         self._loop = asyncio.get_running_loop()
-        self._reply = Reply(self._loop)
+        self._reply = Reply(self._loop, self._settle)
         self._waiting: deque[Any] = deque()
         self._bell: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._most = most
@@ -84,6 +77,16 @@ class Gathered:
     def _ring(self) -> None:
         self._rung = False
         self._bell.put(True)
+
+    def _settle(self, answers: Answers) -> None:
+        for future, answer in answers:
+            if not future.done():
+                if isinstance(answer, BaseException):
+                    future.set_exception(answer)
+                else:
+                    future.set_result(answer)
+        while self._pending and self._pending[0][1].done():     # now, not later: what lives longer costs the collector more
+            self._pending.popleft()
 
     def hand(self, calls: list[Any]) -> None:
         """Calls that have their futures, from another thread: the next stage of what was asked elsewhere."""

@@ -103,10 +103,11 @@ class Jobs:
         try:
             job.result = await loop.run_in_executor(self._thread, self._work_of(job, loop))
             job.state = "done"
+        except asyncio.CancelledError:
+            job.state, job.error = "failed", {"error": "closed", "detail": "the server is stopping"}
         except BaseException as error:
             problem = problems.of(error)
-            job.error = {"error": problem.code, "detail": problem.detail}
-            job.state = "failed"
+            job.state, job.error = "failed", {"error": problem.code, "detail": problem.detail}
         if job.started is not None:
             job.seconds = time.monotonic() - job.started
 
@@ -150,9 +151,11 @@ class Jobs:
         }
 
     async def close(self) -> None:
-        """The one that runs is finished; those that wait are dropped."""
+        """Those that wait are dropped. The one that runs has its time; then the closing of the database ends it, which loses
+        nothing."""
         self._thread.shutdown(wait=False, cancel_futures=True)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._store.settings.stop_seconds)
 
 
 def _checkpoint(engine: Any, target: Path) -> dict[str, Any]:
