@@ -4,8 +4,11 @@ Environment switches (docs/building.md):
   LSM_DEBUG=1            checks on: bounds checks, C assertions, little optimisation
   LSM_SANITIZE=1         AddressSanitizer + UndefinedBehaviorSanitizer (implies LSM_DEBUG)
   LSM_SANITIZE=thread    ThreadSanitizer (implies LSM_DEBUG)
-  LSM_WITHOUT=lz4,zstd   leave out a compression library that is present
+  LSM_WITHOUT=lz4,zstd   leave out a compression library that is present; `core` leaves out the extension itself
   LSM_REQUIRE=lz4,zstd   fail when one of these is not there (release wheels)
+
+Where no C program can be built and nothing is required, lsm is installed without its extension: then its twin in plain Python
+takes the extension's place. An extension that does not compile is an error.
 
 Invariant: the objects of two flavours (plain, debug, sanitize, thread) never meet. Each has its own directory under build/,
 and `stamp` makes everything be built again when the flags change, as an in-place build shares src/lsm.
@@ -33,16 +36,30 @@ def names(variable: str) -> list[str]:
     return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
 
 
-def links(header: str, library: str) -> bool:
-    """True when a program that includes the header and links the library can be built here."""
+def links(header: str, *libraries: str) -> bool:
+    """True when a program that includes the header and links the libraries can be built here."""
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
     flags = shlex.split(" ".join(os.environ.get(name, "") for name in ("CPPFLAGS", "CFLAGS", "LDFLAGS")))
+    flags.append("-I" + sysconfig.get_path("include"))
     with tempfile.TemporaryDirectory() as place:
         source = os.path.join(place, "probe.c")
         with open(source, "w") as file:
             file.write(f"#include <{header}>\nint main(void) {{ return 0; }}\n")
-        command = [*compiler, source, "-o", os.path.join(place, "probe"), *flags, f"-l{library}"]
-        return subprocess.run(command, capture_output=True).returncode == 0
+        command = [*compiler, source, "-o", os.path.join(place, "probe"), *flags, *(f"-l{name}" for name in libraries)]
+        try:
+            return subprocess.run(command, capture_output=True).returncode == 0
+        except OSError:
+            return False                    # no such compiler
+
+
+def extension_wanted() -> bool:
+    if "core" in names("LSM_WITHOUT"):
+        return False
+    if names("LSM_REQUIRE") or DEBUG or links("Python.h"):
+        return True
+    print("lsm: no C program can be built here (a compiler and Python.h are needed): installing plain Python, which is many "
+          "times slower", file=sys.stderr)
+    return False
 
 
 def compression_libraries() -> list[str]:
@@ -103,7 +120,7 @@ core = Extension(
 setup(
     options={"build": {"build_base": BUILD}},
     ext_modules=cythonize(
-        [core],
+        [core] if extension_wanted() else [],
         build_dir=BUILD,
         force=flags_changed,
         include_path=["src"],

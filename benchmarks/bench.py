@@ -15,12 +15,12 @@ import sys
 import tempfile
 from dataclasses import asdict, replace
 
-from goals import GOALS, MEMBERS
+from goals import GOALS, MEMBERS, PYLSM
 from machine import describe_machine
 from plots import plot_ratios, require_matplotlib
 from report import judge, print_goals, print_rows, rows_of
 from sizes import print_sizes, size_rows
-from stores import MIB, Budget, MissingStore, engine_names, store_names, store_type
+from stores import ENGINE_RECORDS, MIB, Budget, MissingStore, engine_names, store_names, store_type
 from turns import Plan, run_rounds
 from workloads import ENGINE_STAGES, STAGES, WORKLOADS, Stage, stages_of
 
@@ -91,7 +91,7 @@ def available(names: list[str], budget: Budget) -> dict[str, str]:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--records", type=int, default=300_000)
+    parser.add_argument("--records", type=int, help=f"default: 300,000; with --engines {ENGINE_RECORDS:,}, as many as pylsm gets")
     parser.add_argument("--value-bytes", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--stores", default=",".join(store_names()), help="comma-separated (default: %(default)s)")
@@ -112,6 +112,8 @@ def parse() -> argparse.Namespace:
         for each in chosen:
             if each not in known:
                 parser.error(f"--{name}: there is no {each!r}; there are {', '.join(known)}")
+    if arguments.records is None:
+        arguments.records = ENGINE_RECORDS if arguments.engines else 300_000
     if arguments.records < 1000 or arguments.rounds < 1 or arguments.value_bytes < 0:
         parser.error("at least 1000 records, 1 round, and no value of less than 0 bytes")
     if arguments.svg:
@@ -125,7 +127,7 @@ def parse() -> argparse.Namespace:
     if nowhere and len(arguments.workloads) < len(WORKLOADS):
         parser.error(f"--state {','.join(arguments.state)}: there is no {', '.join(sorted(nowhere))} in it")
     if arguments.goals:
-        rivals = [name for members in MEMBERS.values() for name in members]
+        rivals = [name for rival, members in MEMBERS.items() for name in members if rival != PYLSM]
         arguments.stores = [name for name in arguments.stores if name in ("lsm", *rivals)]
         arguments.stages = goal_stages(arguments.stages)
     if arguments.engines:

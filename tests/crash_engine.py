@@ -45,11 +45,13 @@ def open_files(files, options=SMALL, mapped=True):
 class Run:
     """One database on one simulated disk, the writes it was given, and the marks in the journal."""
 
+    open_on = staticmethod(open_on)         # tests of other engines have their own
+
     def __init__(self, options=SMALL, files=None, model=None, sequence=0, mapped=True, directory=None):
         self.options, self.mapped = options, mapped
         self.directory = directory or _core.SimulatedDirectory(files, mapped=mapped)
         self.history, self.sequences = [dict(model or {})], [sequence]
-        self.db = open_on(self.directory, options)
+        self.db = self.open_on(self.directory, options)
 
     @property
     def journal(self):
@@ -95,14 +97,14 @@ class Run:
     def reopen(self):
         self.close()
         self.directory = self.directory.reopen()
-        self.db = open_on(self.directory, self.options)
+        self.db = self.open_on(self.directory, self.options)
 
     def kill(self):
         """The process dies, another one opens the database on the disk as it is. What it found it keeps."""
         abandon(self.db)
         self.directory.close()
         self.directory = self.directory.reopen()
-        self.db = open_on(self.directory, self.options)
+        self.db = self.open_on(self.directory, self.options)
         self.promise()
 
     def read_all(self):
@@ -117,14 +119,14 @@ class Run:
     def check_files(self, files, bounds, again=True):
         """The oracle. Answers p, and the directory on which it was found out."""
         directory = _core.SimulatedDirectory(files, mapped=self.mapped)
-        db = open_on(directory, self.options)
+        db = self.open_on(directory, self.options)
         p = self.recovered(db, bounds)
         report = db.verify()
         assert report.ok, report.damage
         if again:
             db.put(b"after", b"the crash", sync=True)
             db.close()
-            db = open_on(directory.reopen(), self.options)
+            db = self.open_on(directory.reopen(), self.options)
             assert dict(db.items()) == {**self.history[p], b"after": b"the crash"}
         db.close()
         return p

@@ -8,7 +8,7 @@ process or the loss of power then holds all that was promised.
 import errno
 
 from crash import process_bounds, states
-from crash_engine import MODELS, SMALL, Run, open_on, put_all, random_changes, sampled
+from crash_engine import MODELS, SMALL, Run, put_all, random_changes, sampled
 from lsm import _core
 from lsm.errors import ReadOnlyError, StorageError
 
@@ -42,7 +42,7 @@ class FaultyRun(Run):
 
     def open(self):
         try:
-            self.db = open_on(self.directory, self.options, self.background)
+            self.db = self.open_on(self.directory, self.options, self.background)
         except TYPED as error:
             self.errors.append(error)
             self.db = None
@@ -129,7 +129,7 @@ class FaultyRun(Run):
             self.db.close()
         self.directory = self.directory.reopen()
         bounds = process_bounds(self.journal)
-        self.db = open_on(self.directory, self.options)
+        self.db = self.open_on(self.directory, self.options)
         self.recovered(self.db, bounds)
         assert self.db.verify().ok
         self.db.put(b"at last", b"it works", sync=True)

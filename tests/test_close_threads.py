@@ -7,7 +7,8 @@ import pytest
 from crew import JOIN, Crew
 from model import TINY
 
-from lsm.tree import database, inspect
+from lsm import lifecycle
+from lsm.tree import inspect
 from lsm.tree.tree import Tree
 
 ENDLESS = {
@@ -160,5 +161,5 @@ def test_databases_opened_and_closed_while_the_living_are_counted(monkeypatch):
                 raise RuntimeError("Set changed size during iteration")
             return iter(["db"])
 
-    monkeypatch.setattr(database, "_alive", Shaken())
-    assert database._living() == ["db"]
+    monkeypatch.setattr(lifecycle, "_alive", Shaken())
+    assert lifecycle._living() == ["db"]

@@ -5,12 +5,12 @@ from stores.dbm import Dbm
 from stores.diskcache import Diskcache
 from stores.floor import Dict, SortedDict
 from stores.lmdb import Lmdb
-from stores.lsm import Lsm, engine_names, engine_store
+from stores.lsm import ENGINE_RECORDS, Lsm, engine_names, engine_store
 from stores.plyvel import Plyvel
 from stores.rocksdict import Rocksdict
 from stores.sqlite import Sqlite
 
-__all__ = ["MIB", "Budget", "MissingStore", "PEERS", "STORES", "Store", "engine_names", "store_names", "store_type"]
+__all__ = ["ENGINE_RECORDS", "MIB", "Budget", "MissingStore", "PEERS", "STORES", "Store", "engine_names", "store_names", "store_type"]
 
 STORES: dict[str, type[Store]] = {
     store.name: store

@@ -10,7 +10,8 @@ from types import ModuleType
 
 from stores.contract import Budget, MissingStore, Pair, Store
 
-SLOW_ENGINES = {"pylsm": 50_000}  # engine: records it is given at most
+ENGINE_RECORDS = 50_000  # what is stored when the engines are held against each other
+SLOW_ENGINES = {"pylsm": ENGINE_RECORDS}  # engine: records it is given at most
 KEYWORDS = {"btree": {"lazy_sync": True}}  # engine: what makes it survive kill -9 and not wait for the disk, as the others
 
 LACKS = {"memory": ("fillsync", "reopen", "recover")}  # engine: what means nothing to it

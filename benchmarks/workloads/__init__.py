@@ -72,7 +72,7 @@ ENGINE_STAGES = {  # the standard workloads on which the engines of this project
     "write": ("fillseq", "fillrandom", "overwrite", "deleterandom", "fillbatch", "writemany"),
     "sync": ("fillsync",),
     "whole": ("compact", "reopen", "recover"),
-    "compacted": ("readrandom", "readmissing", "multiget", "readseq", "readreverse", "seekrandom"),
+    "cached": ("readrandom", "readmissing", "multiget", "readseq", "readreverse", "seekrandom"),
     "ycsb": ("ycsb-a",),
 }
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 import warnings
 
 try:
-    from lsm import _core as core
+    import lsm._core as core
 except ImportError as missing:
-    from lsm import _pycore as core     # type: ignore[attr-defined, no-redef, unused-ignore]
+    import lsm._pycore as core  # type: ignore[no-redef]
 
-    warnings.warn(f"the compiled core of lsm is not there ({missing}): its twin in plain Python takes its place, which "
+    warnings.warn(f"the compiled core of lsm is not there ({missing.msg}): its twin in plain Python takes its place, which "
                   "keeps the same files and is many times slower; install a wheel, or a C compiler and install again",
                   RuntimeWarning, stacklevel=2)
 

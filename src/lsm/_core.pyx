@@ -12,11 +12,12 @@ from cpython.pycapsule cimport PyCapsule_Destructor, PyCapsule_GetPointer, PyCap
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, Py_XINCREF, PyObject
 from libc.errno cimport EDQUOT, EIO, ENOMEM, ENOSPC
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, nanosleep, timespec
 
+from lsm.core.cached_block cimport Block, block_release
 from lsm.core.buffer cimport Buffer, buffer_append, buffer_free, buffer_init, buffer_reserve, buffer_set, buffer_slice
 from lsm.core.arena cimport Supply, supply_free, supply_prepare
 from lsm.core.arrow cimport (
@@ -29,8 +30,8 @@ from lsm.core.key cimport (
 )
 from lsm.core.keyed_hash cimport key_hash, lsm_hash_secret
 from lsm.core.log cimport (
-    LOG_HEADER_BYTES, TAIL_CLEAN, TAIL_TORN, LogReader, log_header_check, log_header_encode, log_next, log_tail,
-    log_watermark,
+    LOG_HEADER_BYTES, TAIL_CLEAN, TAIL_TORN, LogReader, log_header_check, log_header_encode, log_magic, log_next, log_reader,
+    log_tail, log_watermark,
 )
 from lsm.core.memtable cimport (
     Memtable as c_memtable, lsm_read_lock, lsm_read_unlock, memtable_add, memtable_bytes, memtable_ensure, memtable_free,
@@ -113,6 +114,7 @@ include "binding/table.pxi"
 include "binding/table_writer.pxi"
 include "binding/bytes.pxi"
 include "binding/memtable.pxi"
+include "binding/synced_file.pxi"
 include "binding/log.pxi"
 include "binding/view.pxi"
 include "binding/merge.pxi"
@@ -141,3 +143,10 @@ include "binding/column.pxi"
 include "binding/chunks.pxi"
 include "binding/cursor.pxi"
 include "binding/snapshot.pxi"
+
+cdef class HashStore(Writer)
+cdef class HashSorted
+
+include "binding/data_file.pxi"
+include "binding/hash_store.pxi"
+include "binding/hash_moment.pxi"

@@ -19,7 +19,8 @@ from lsm.place import MARKERS
 if TYPE_CHECKING:
     from lsm.engines.lsm import DB
 
-ENGINES = {"lsm": "lsm.engines.lsm:DB", "pylsm": "lsm.engines.pylsm:PyDB", "btree": "lsm.engines.btree:BTree",
+ENGINES = {"lsm": "lsm.engines.lsm:DB", "hashlog": "lsm.engines.hashlog.database:HashLog",
+           "btree": "lsm.engines.btree:BTree", "pylsm": "lsm.engines.pylsm:PyDB",
            "memory": "lsm.engines.memory:Memory"}
 GROUP = "lsm.engines"
 

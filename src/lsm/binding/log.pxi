@@ -5,54 +5,12 @@ log that is listed is there. Threads: append under the store's write lock; `sync
 """
 @cython.final
 @cython.no_gc_clear         # __dealloc__ needs what it refers to
-cdef class LogWriter:
-    cdef Directory directory            # keeps the Env alive
-    cdef File *file
-    cdef readonly uint64_t number
-    cdef readonly str name
-    cdef bint synced_whole              # rotated away from, and durable to its end
-
+cdef class LogWriter(SyncedFile):
     def __init__(self, Directory directory not None, uint64_t number, bytes database not None):
         """Create log `number` of the database with this 16-byte id; durable when this returns."""
-        cdef Fault fault
         cdef uint8_t header[LOG_HEADER_BYTES]
-        cdef bytes name
-        cdef bint lasting = False
-        cdef int error
-        self.directory = directory
-        self.number = number
-        self.name = f"{number:06d}.log"
-        name = self.name.encode()
-        cdef const char *c_name = name
-        log_header_encode(header, number, _identity(database))
-        with nogil:
-            error = self.directory.env.open(self.directory.env, c_name, MODE_LOG, &self.file)
-            if error == 0:
-                error = self.file.env.append(self.file, header, LOG_HEADER_BYTES)
-            if error == 0:
-                error = self.file.env.sync(self.file)
-            if error == 0:
-                error = self.directory.env.sync_directory(self.directory.env)
-                lasting = error != 0
-            if error != 0 and self.file != NULL:
-                self.file.env.close(self.file)
-                self.file = NULL
-                self.directory.env.unlink(self.directory.env, c_name)
-        if error != 0:
-            fault_system(&fault, c_name, error, b"cannot create the log")
-            if lasting:
-                raise_lasting(&fault, self.directory.path)
-            raise_fault(&fault, self.directory.path)
-
-    def __dealloc__(self):
-        if self.file != NULL:
-            with nogil:
-                self.file.env.close(self.file)
-
-    @property
-    def size(self):
-        """Bytes written so far."""
-        return lsm_load_acquire(&self.file.size) if self.file != NULL else 0
+        log_header_encode(header, log_magic(), number, _identity(database))
+        self.make(directory, number, f"{number:06d}.log", header, "the log")
 
     cdef int append(self, const uint8_t *payload, RecordHeader *header, Fault *fault) noexcept nogil:
         """Frame the payload as one record and make it part of the log."""
@@ -80,12 +38,6 @@ cdef class LogWriter:
             return fault_system(fault, self.file.name, error, b"cannot write to the log")
         return 0
 
-    cdef int sync(self, Fault *fault) noexcept nogil:
-        cdef int error = self.file.env.sync(self.file)
-        if error != 0:
-            return fault_system(fault, self.file.name, error, b"cannot make the log durable")
-        return 0
-
 
 cdef const uint8_t *_identity(bytes database) except NULL:
     if len(database) != 16:
@@ -107,11 +59,7 @@ def replay_log(bytes data not None, str name not None, uint64_t number, bytes da
     cdef const uint8_t *identity = _identity(database)
     cdef int tail = TAIL_CLEAN
     cdef int status
-    memset(&reader, 0, sizeof(reader))
-    reader.data = <const uint8_t *><const char *>data
-    reader.size = len(data)
-    reader.number = <uint32_t>number
-    reader.name = c_name
+    log_reader(&reader, slice_of_bytes(data), number, c_name)
     reader.sequence = sequence
     with nogil:
         status = log_header_check(&reader, number, identity, &fault)
@@ -127,10 +75,7 @@ def replay_log(bytes data not None, str name not None, uint64_t number, bytes da
 def log_highest_watermark(bytes data not None, uint64_t number):
     """The highest sync watermark of any unharmed record in a log, 0 when there is none."""
     cdef LogReader reader
-    memset(&reader, 0, sizeof(reader))
-    reader.data = <const uint8_t *><const char *>data
-    reader.size = len(data)
-    reader.number = <uint32_t>number
+    log_reader(&reader, slice_of_bytes(data), number, b"")
     with nogil:
         log_watermark(&reader, LOG_HEADER_BYTES if reader.size > LOG_HEADER_BYTES else reader.size)
     return reader.synced
@@ -145,11 +90,7 @@ def check_log(bytes data not None, str name not None, uint64_t number, bytes dat
     cdef const uint8_t *identity = _identity(database)
     cdef uint64_t records = 0
     cdef int status
-    memset(&reader, 0, sizeof(reader))
-    reader.data = <const uint8_t *><const char *>data
-    reader.size = len(data)
-    reader.number = <uint32_t>number
-    reader.name = c_name
+    log_reader(&reader, slice_of_bytes(data), number, c_name)
     with nogil:
         status = log_header_check(&reader, number, identity, &fault)
         while status == 0 and reader.at < reader.size:

@@ -24,7 +24,7 @@ cdef class Preparer:
     cdef object __weakref__
     cdef c_preparer *work
     cdef Supply supply
-    cdef LogWriter log
+    cdef SyncedFile log
     cdef Memtable memtable
 
     def __cinit__(self):
@@ -41,7 +41,7 @@ cdef class Preparer:
                 preparer_free(self.work)
         supply_free(&self.supply)
 
-    cdef int attend(self, LogWriter log, Memtable memtable) except -1:
+    cdef int attend(self, SyncedFile log, Memtable memtable) except -1:
         """Prepare for these from now on; for those before no more. None: for none. What was prepared ahead and not used
         is the next one's (a block) or stays (the end of a log)."""
         with nogil:                     # a disk may take its time over a chunk

@@ -15,8 +15,7 @@ cdef enum:
 
 cdef class GroupSync(Gate):
     cdef lsm_guard guard                # of the references to view, memtable and logs: held to take or to replace one
-    cdef LogWriter log
-    cdef tuple logs                     # every log not yet flushed, oldest first; the last one is `log`
+    cdef tuple logs                     # every SyncedFile not yet flushed, oldest first; the last is written to
     cdef uint64_t sequence              # of the last write that readers may see
     cdef uint64_t synced
     cdef uint64_t recovered             # the last write that an earlier process made
@@ -90,8 +89,8 @@ cdef class GroupSync(Gate):
     cdef int lead(self) except -1:
         """One round: sync every log that has anything unsynced in it."""
         cdef Fault fault
-        cdef LogWriter log
-        cdef LogWriter newest
+        cdef SyncedFile log
+        cdef SyncedFile newest
         cdef tuple logs
         cdef uint64_t target
         cdef double began
@@ -105,7 +104,7 @@ cdef class GroupSync(Gate):
         self.lock_writes()
         lsm_guard_lock(&self.guard)
         logs = self.logs
-        newest = self.log
+        newest = logs[len(logs) - 1] if logs else None
         lsm_guard_unlock(&self.guard)
         has_log = newest is not None
         target = self.sequence
@@ -135,7 +134,7 @@ cdef class GroupSync(Gate):
             self.fail_sync(&fault, newest)
         return 0
 
-    cdef int fail_sync(self, Fault *fault, LogWriter log) except -1:
+    cdef int fail_sync(self, Fault *fault, SyncedFile log) except -1:
         lsm_set_bits(&self.gate, GATE_FAILED)       # before anybody else may write or sync
         try:
             raise_fault(fault, log.directory.path)

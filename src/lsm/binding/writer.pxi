@@ -17,6 +17,7 @@ cdef bint _final(const Fault *fault) noexcept nogil:
 
 
 cdef class Writer(GroupSync):
+    cdef LogWriter log                  # the last of `logs`
     cdef Memtable memtable
     cdef Preparer preparer              # None: nothing was written yet, or there is nothing to prepare here
     cdef uint64_t memtable_budget
@@ -24,7 +25,7 @@ cdef class Writer(GroupSync):
     cdef uint64_t bytes_written         # keys and values, as given by the user
     cdef uint64_t log_bytes
 
-    cdef int prepare_for(self, LogWriter log, Memtable memtable) except -1:
+    cdef int prepare_for(self, SyncedFile log, Memtable memtable) except -1:
         """Have these prepared ahead from now on, in the place of those before; or, without a log, nothing any more."""
         if self.preparer is None:
             if log is None or log.file.env.prepare == NULL:

@@ -13,12 +13,14 @@ long as they are unharmed and of consecutive sequence. Where it stops, `log_tail
 zero bytes (the end), the tear of a crash (dropped), or damage (an error). The rules are in its comment. Every step
 advances by at least eight bytes.
 
+What is said here of logs holds for the data files of a hashlog, too, whose magic and records are others (data_record.pxd).
+
 Owner: the writer owns its File; a reader borrows the bytes. Threads: the store's write lock; `file.sync` may run beside.
 """
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
-from lsm.core.coding cimport get_fixed32, get_fixed64, put_fixed32, put_fixed64
+from lsm.core.coding cimport Slice, get_fixed32, get_fixed64, put_fixed32, put_fixed64
 from lsm.core.crc32c cimport crc32c, crc_mask
 from lsm.core.env cimport File
 from lsm.core.fault cimport FAULT_UNSUPPORTED, Fault, fault, fault_corrupt
@@ -36,19 +38,40 @@ cdef enum LogTail:
     TAIL_TORN = 1                       # what a crash leaves of writes that were never synced
 
 
+# is there a whole, unharmed record of this file at `at`, with so many bytes left? Its number stands 8 bytes behind `at`
+ctypedef bint (*record_function)(const uint8_t *at, size_t left, uint32_t number, RecordHeader *header) noexcept nogil
+
+
 ctypedef struct LogReader:
     const uint8_t *data
     size_t size
     size_t at                           # where the next record is looked for
     uint32_t number
     const char *name
+    const char *magic                   # eight bytes
+    record_function open
     uint64_t sequence                   # of the last entry read
     uint64_t synced                     # the highest watermark met
 
 
-cdef inline void log_header_encode(uint8_t *to, uint64_t number, const uint8_t *database) noexcept nogil:
+cdef inline const char *log_magic() noexcept nogil:
+    return b"lsm.log\n"
+
+
+cdef inline void log_reader(LogReader *self, Slice data, uint64_t number, const char *name) noexcept nogil:
+    """Begin to read a log, all of whose bytes are given."""
+    memset(self, 0, sizeof(LogReader))
+    self.data = data.data
+    self.size = data.size
+    self.number = <uint32_t>number
+    self.name = name
+    self.magic = log_magic()
+    self.open = record_open
+
+
+cdef inline void log_header_encode(uint8_t *to, const char *magic, uint64_t number, const uint8_t *database) noexcept nogil:
     memset(to, 0, LOG_HEADER_BYTES)
-    memcpy(to, <const char *>b"lsm.log\n", 8)
+    memcpy(to, magic, 8)
     put_fixed32(to + 12, LOG_VERSION)
     put_fixed64(to + 16, number)
     memcpy(to + 24, database, 16)
@@ -59,7 +82,7 @@ cdef inline int log_header_check(LogReader *self, uint64_t number, const uint8_t
     """0 when the log begins with its header, which is durable before the manifest names the log. The checksum covers
     the version and comes first, so that damage is never taken for a newer format."""
     cdef const uint8_t *data = self.data
-    if self.size < LOG_HEADER_BYTES or memcmp(data, <const char *>b"lsm.log\n", 8) != 0:
+    if self.size < LOG_HEADER_BYTES or memcmp(data, self.magic, 8) != 0:
         return fault_corrupt(fault_, self.name, 0, b"not a log: its header is missing or damaged")
     if get_fixed32(data + 8) != crc_mask(crc32c(0, data + 12, LOG_HEADER_BYTES - 12)):
         return fault_corrupt(fault_, self.name, 8, b"the checksum of the log's header is wrong")
@@ -77,7 +100,7 @@ cdef inline bint log_next(LogReader *self, RecordHeader *header) noexcept nogil:
     """The next record: True, with its payload at data + at - record_bytes + header. False where the run ends."""
     if self.at > self.size:
         return False
-    if not record_open(self.data + self.at, self.size - self.at, self.number, header):
+    if not self.open(self.data + self.at, self.size - self.at, self.number, header):
         return False
     if header.sequence != self.sequence + 1 or header.count == 0:
         return False
@@ -92,7 +115,7 @@ cdef inline size_t _log_scan(LogReader *self, size_t start, RecordHeader *header
     """Where the first unharmed record of this log at or after `start` stands; the size of the log when nowhere."""
     cdef size_t at = start
     while self.size - at >= RECORD_HEADER_BYTES:
-        if get_fixed32(self.data + at + 4) != 0 and record_open(self.data + at, self.size - at, self.number, header):
+        if get_fixed32(self.data + at + 8) == self.number and self.open(self.data + at, self.size - at, self.number, header):
             return at
         at += RECORD_ALIGNMENT
     return self.size

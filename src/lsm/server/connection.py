@@ -5,6 +5,9 @@ A head, whole, must come within `head_seconds` of its first byte; a body at `bod
 read its answer within `write_seconds`; without a request a connection ends after `idle_seconds`. One timer looks at all
 connections; a request costs a few assignments.
 
+It overrides uvicorn's HttpToolsProtocol, which is not a public interface: tests/test_server_wire.py tells when that changes (it is
+green with uvicorn 0.30 and 0.54).
+
 Framing is strict: what two parsers could read in two ways is refused (request smuggling). After a refusal nothing more is
 parsed, and what still comes is thrown away for a moment, so that the client reads the refusal and no reset.
 

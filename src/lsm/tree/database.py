@@ -2,31 +2,23 @@
 
 Its other half is the Store of a core, which holds put, get, delete, scan and the like: `_core.Store` in C, `_pycore.Store` in
 plain Python. `engines/` joins the two, this half first, under the contract. This half opens and recovers, seals full
-memtables, and asks the shaker for what takes long.
-
-Invariants: exactly one Database that may write has the directory's lock. After `close`, or in the child of a fork, every
-operation raises; a child never changes a file of its parent's.
+memtables, and asks the shaker for what takes long. What comes of opening and closing for any engine: lifecycle.py.
 
 Threads: any, for every method.
 """
 from __future__ import annotations
 
-import atexit
 import logging
 import os
-import threading
 import time
-import warnings
-import weakref
-from collections.abc import Iterable
 from dataclasses import replace
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from lsm.contract.report import Report
-from lsm.errors import ClosedError, CorruptionError, ForkedError, NotADatabaseError, ReadOnlyError, StorageError
+from lsm.lifecycle import Lifecycle, check_lock_timeout
+from lsm.errors import CorruptionError, NotADatabaseError, StorageError
 from lsm.options import Options
-from lsm.place import check_ours, directory_at, lock
 from lsm.stats import Stats
 from lsm.tree import checkpoint, inspect, manifest, recovery
 from lsm.tree.compaction import policy_of
@@ -37,16 +29,13 @@ from lsm.tree.tree import Tree, passes
 
 if TYPE_CHECKING:
     from lsm import _core
-    from lsm._core import Store as OtherHalf
-else:
-    OtherHalf = object          # which core's Store it is, is said where the two are joined
 
 logger = logging.getLogger("lsm")
 
 READ_ONLY_TRIES = 5         # a writer may replace what a reader is just about to open
 
 
-class Database(OtherHalf):
+class Database(Lifecycle):
     """A database in a directory: an ordered mapping of bytes to bytes that outlives the process. Made by `lsm.open`.
 
     Keys and values are bytes, or have the buffer protocol; answers are bytes. Any thread may use any method; in the
@@ -66,42 +55,17 @@ class Database(OtherHalf):
     <lsm.DB 'data'>
     """
 
-    core: ClassVar[ModuleType]          # where Store, Memtable, Table and the like come from
-
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True, read_only: bool = False,
                  lock_timeout: float = 0.0, block_cache: _core.BlockCache | None = None,
                  options: Options | None = None, _directory: _core.Directory | None = None, _background: bool = True,
                  **keywords: Any) -> None:
-        _check_arguments(self.core, lock_timeout, block_cache, options, keywords)      # before anything is touched
-        if hasattr(self, "_process"):
-            raise TypeError(f"{self!r}: a database is opened once: make another one with lsm.open")
-        self._process = os.getpid()
-        self._close_lock = threading.RLock()
-        self._finishing = threading.Lock()      # taken by who ends everything, and never given back
-        self.path = os.fsdecode(path)
-        self.read_only = read_only
-        directory = _directory or directory_at(self.core, path, create and not read_only, read_only)
-        try:
-            if read_only:
-                self._open_to_read(directory, block_cache, options, keywords)
-            else:
-                names = directory.list()
-                check_ours(self.path, names, manifest.CURRENT, foreign(names), create)
-                lock(directory, lock_timeout)
-                self._uninterrupted(lambda: self._open_to_write(
-                    directory, create, block_cache, options, keywords, _background))
-        except BaseException:
-            self._uninterrupted(lambda: self._give_up_opening(directory))
-            raise
-        _alive.add(self)
-        self._open_gate(read_only=read_only)
+        check_lock_timeout(lock_timeout)                    # before anything is touched
+        _check_arguments(self.core, block_cache, options, keywords)
+        self._open(path, create, read_only, lock_timeout, _directory, manifest.CURRENT, foreign,
+                   lambda directory: self._open_to_read(directory, block_cache, options, keywords),
+                   lambda directory: self._open_to_write(directory, create, block_cache, options, keywords, _background))
 
     # ------------------------------------------------------------ opening
-
-    def _give_up_opening(self, directory: _core.Directory) -> None:
-        """Also when all of it was done and a signal's handler raised meanwhile. The lock goes when nobody is at work."""
-        if getattr(self, "_shaker", None) is None or self._shaker.stop():
-            directory.close()
 
     def _open_to_write(self, directory: _core.Directory, create: bool, cache: _core.BlockCache | None,
                        options: Options | None, keywords: dict[str, Any], background: bool) -> None:
@@ -194,17 +158,6 @@ class Database(OtherHalf):
     def _flush_up_to(self, sequence: int) -> None:
         self._shaker.wait(lambda: all(one.memtable.last_sequence > sequence for one in self._tree.sealed))
 
-    def _refuse(self) -> None:
-        if self._gate & self.core.GATE_FORKED_FLAG:
-            raise ForkedError(f"{self.path}: this database was opened by process {self._process}; after a fork the "
-                              "child must open its own")
-        if self._gate & self.core.GATE_CLOSED_FLAG:
-            raise ClosedError(f"{self.path}: the database is closed: open it again")
-        if self._failure is not None:
-            raise ReadOnlyError(f"{self.path}: the database takes no more writes since one failed: {self._failure}; "
-                                "mend the cause, then close and open it again") from self._failure
-        raise ReadOnlyError()
-
     # ------------------------------------------------------------ the whole tree
 
     def flush(self) -> None:
@@ -275,107 +228,29 @@ class Database(OtherHalf):
         self._check_open()
         return inspect.stats(self._tree, self, self._shaker)
 
-    def write(self, operations: Iterable[tuple[Any, Any]], *, sync: bool = False) -> int:
-        """Write every (key, value) in one step, a value of None meaning: delete. All of them or none, also across a crash;
-        answers how many. Of two writes of one key the later one counts. Raises as `put`. Cost: that of a batch.
-
-        >>> db.write([(b"kenya:capital", b"Nairobi"), (b"tanzania:capital", None)])
-        2
-        """
-        with self.write_batch(sync=sync) as batch:
-            for key, value in operations:
-                if value is None:
-                    batch.delete(key)
-                else:
-                    batch.put(key, value)
-            return len(batch)
-
-    def _check_open(self) -> None:
-        if self._gate & self.core.GATE_SHUT_FLAG:
-            self._refuse()
-
     # ------------------------------------------------------------ closing
-
-    @property
-    def closed(self) -> bool:
-        """Has it been closed, or been left behind by a fork?"""
-        return bool(self._gate & self.core.GATE_SHUT_FLAG)
-
-    def close(self) -> None:
-        """Flush what is in memory and let go of files and lock. May be called again.
-
-        A compaction under way is given up, which loses nothing. When the flush fails nothing is lost either: the log
-        keeps it, the next open flushes it, and the failure is logged, not raised. Scans, cursors, snapshots and batches
-        raise ClosedError from now on. Cost: a flush, and some small compactions; it waits up to 30 seconds for the
-        background thread, and if that does not end the lock is kept until the process does.
-        """
-        if self._gate & self.core.GATE_FORKED_FLAG:
-            self._drop_view()
-            return
-        self._check_entry()
-        at_work = threading.get_ident() in self._stand_ins or self._shaker is not None and self._shaker.is_this_thread()
-        if not self._close_lock.acquire(blocking=not at_work):
-            return                              # called back by what the closing thread waits for
-        try:
-            self._uninterrupted(self._finish)
-        finally:
-            self._close_lock.release()
-
-    def _finish(self) -> None:
-        """End everything, the lock last. A shaker that does not end keeps it: it may still be writing."""
-        if not self._finishing.acquire(blocking=False):
-            return
-        self._close_gate()
-        _alive.discard(self)
-        ended = True
-        try:
-            ended = self.read_only or self._shaker.stop()
-            if ended and not self.read_only:
-                self._settle()
-        except Exception as error:
-            logger.warning("%s: not everything could be flushed at close, the log keeps it: %s", self.path, str(error))
-        finally:
-            self._end_readers()
-            self._drop_view()
-            if ended:
-                self._tree.let_go()
-                self._tree.directory.close()
-            else:
-                logger.error("%s: the background thread does not end; the lock is kept until the process does", self.path)
 
     def _settle(self) -> None:
         """With nobody else at work: flush all there is, and leave no log."""
         tree = self._tree
-        if self._failure is not None:
-            return
         with tree.lock:
             tree.seal_last()
             while tree.sealed:
                 flush_oldest(tree)
         self._shaker.tidy()
 
-    def __del__(self) -> None:
-        if logger is None:                     # the interpreter ends, and has emptied this module: the logs keep it all
-            return
-        if getattr(self, "_shaker", self) is self or self._gate & self.core.GATE_SHUT_FLAG:
-            return                              # never opened, or closed
-        warnings.warn(f"the database {self.path!r} was never closed: use `with lsm.open(...)` or close()",
-                      ResourceWarning, source=self)
-        self.close()
+    def _let_go(self, ended: bool) -> None:
+        if self._gate & self.core.GATE_FORKED_FLAG:
+            return self._drop_view()
+        self._end_readers()
+        self._drop_view()
+        if ended:
+            self._tree.let_go()
 
-    def __repr__(self) -> str:
-        return f"<lsm.{type(self).__name__} {self.path!r}{' closed' if self.closed else ''}>"
+    def _background(self) -> Shaker | None:
+        return getattr(self, "_shaker", None)
 
-    def __reduce__(self) -> Any:
-        raise TypeError("a database belongs to its process and cannot be pickled: pickle its path and open it there "
-                        "with read_only=True")
-
-
-def _check_arguments(core: ModuleType, lock_timeout: object, block_cache: object, options: object, keywords: dict[str, Any]) -> None:
-    if isinstance(lock_timeout, bool) or not isinstance(lock_timeout, (int, float)):
-        raise TypeError(f"lock_timeout is a number of seconds, not {type(lock_timeout).__name__}")
-    if not 0 <= lock_timeout < float("inf"):
-        raise ValueError(f"lock_timeout is a number of seconds from 0, not {lock_timeout!r}")
+def _check_arguments(core: ModuleType, block_cache: object, options: object, keywords: dict[str, Any]) -> None:
     if block_cache is not None and not isinstance(block_cache, core.BlockCache):
         raise TypeError(f"block_cache is an lsm.BlockCache, not {type(block_cache).__name__}: "
                         "for a cache of one's own give block_cache_bytes=")
@@ -387,32 +262,3 @@ def _check_arguments(core: ModuleType, lock_timeout: object, block_cache: object
         raise TypeError(f"give options= or its fields as keywords, not both: {', '.join(keywords)}")
 
 
-_alive: weakref.WeakSet[Database] = weakref.WeakSet()
-
-
-def _living() -> list[Database]:
-    while True:
-        try:
-            return list(_alive)
-        except RuntimeError:                    # another thread opened or closed one meanwhile
-            continue
-
-
-def _left_by_fork() -> None:
-    """In the child of a fork: the databases are the parent's."""
-    for db in _living():
-        db._close_gate(forked=True)
-        db._tree.directory.after_fork_in_child()
-    for core in {db.core for db in _living()}:
-        core.forked()
-
-
-def _at_exit() -> None:
-    """End the threads while they can still be waited for; what is never closed stays in the logs."""
-    for db in _living():
-        if db._shaker is not None:
-            db._shaker.stop()
-
-
-os.register_at_fork(after_in_child=_left_by_fork)
-atexit.register(_at_exit)

@@ -16,7 +16,6 @@ signal handler may wait for who wants it. Who only looks takes `parts`, one cons
 """
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import threading
@@ -26,6 +25,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from lsm.background import Dropped, passes
 from lsm.errors import ClosedError, CorruptionError, Error, StorageError
 from lsm.options import Options
 from lsm.tree import manifest
@@ -38,10 +38,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("lsm")
 
 SEALED_MAX = 2          # full memtables that may wait to be flushed while another one is written
-
-
-class Dropped(Error):
-    """Nobody has the database any more: what is not yet done stays in its logs."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +61,6 @@ class Counters:
     filter_negatives: int = 0
     false_positives: int = 0
     block_reads: int = 0
-
-
-def passes(error: BaseException) -> bool:
-    """Is it lack of room or of memory, after which the same may be tried again?"""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, StorageError) and error.errno in (errno.ENOSPC, errno.EDQUOT) and not error.lasting)
 
 
 @dataclass(frozen=True)

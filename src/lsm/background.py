@@ -1,0 +1,201 @@
+"""Background: the thread that does what a database has to do beside its users: flushing, compaction, merging.
+
+Over and over it does one `step`, the most urgent thing there is. What that is, a subclass says.
+
+Errors: the first one is kept and raised to every writer that waits. Lack of room or memory passes: it is tried again when a
+writer comes to wait, or after a second. After anything else the store takes no more writes.
+
+Threads: `bell` rings when anything has changed; nothing here is guarded by a lock: of what is shared each attribute is
+written by one thread, or in one step. Without a thread (`background=False`, for tests that must be repeatable) the
+writers do its work themselves, at the same points.
+"""
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+import time
+import traceback
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+from lsm.bell import Bell
+from lsm.errors import BusyError, ClosedError, Error, StorageError
+
+logger = logging.getLogger("lsm")
+
+RETRY_SECONDS = 1.0
+IDLE_SECONDS = 60.0
+
+
+class Stopping(Exception):
+    """The database is being closed: leave the work where it is."""
+
+
+class Dropped(Error):
+    """Nobody has the database any more: what is not yet done stays for the next open."""
+
+
+def passes(error: BaseException) -> bool:
+    """Is it lack of room or of memory, after which the same may be tried again?"""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, StorageError) and error.errno in (errno.ENOSPC, errno.EDQUOT) and not error.lasting)
+
+
+class Background(ABC):
+    def __init__(self, name: str, background: bool) -> None:
+        self.bell = Bell()
+        self.error: BaseException | None = None
+        self.stopping = False
+        self.wanted: dict[object, None] = {}    # a token for each compact() that waits for its merge
+        self.stalls = 0
+        self.stall_seconds = 0.0
+        self.longest_stall_seconds = 0.0
+        self.thread: threading.Thread | None = None
+        if background:
+            self.thread = threading.Thread(target=_run, args=(weakref.ref(self), self.bell), name=name, daemon=True)
+            self.thread.start()
+
+    # ------------------------------------------------------------ what a subclass says
+
+    @property
+    @abstractmethod
+    def store(self) -> Any:
+        """The database. Raises Dropped."""
+
+    @abstractmethod
+    def step(self) -> bool:
+        """Do the most urgent thing; False when there is nothing to do."""
+
+    @abstractmethod
+    def has_work(self) -> bool:
+        """Is anything waiting that came from outside?"""
+
+    @abstractmethod
+    def may_rotate(self) -> bool:
+        """Is there room for writers to begin another memtable or file?"""
+
+    # ------------------------------------------------------------ the work
+
+    def work(self) -> bool:
+        """Do one thing, if there is one, and record how it ended; what goes wrong is kept for the writers."""
+        try:
+            busy = self.step()
+        except (Stopping, Dropped):
+            return False
+        except BaseException as error:
+            self._failed(error)
+            raise
+        if self.error is not None:
+            logger.warning("work on the files goes on after: %s", str(self.error))
+            self.error = None
+        self.tell()
+        return busy
+
+    def _failed(self, error: BaseException) -> None:
+        if self.error is None:
+            logger.error("work on the files failed: %s", str(error))
+        traceback.clear_frames(error.__traceback__)     # they hold the tables of the work that failed, files and all
+        self.error = error
+        if not passes(error):
+            self.store._fail(error)
+        self.tell()
+
+    def failed(self) -> bool:
+        """Is nothing changed any more?"""
+        try:
+            return self.store._failure is not None
+        except Dropped:
+            return True
+
+    def tell(self) -> None:
+        self.bell.ring()
+
+    # ------------------------------------------------------------ for writers and the database
+
+    def shake(self) -> None:
+        """Without a thread: do all there is to do, now."""
+        while self.work():
+            pass
+
+    def is_this_thread(self) -> bool:
+        return self.thread is not None and self.thread.ident == threading.get_ident()
+
+    def wait(self, done: Callable[[], bool]) -> None:
+        """Wait until `done`, or raise what keeps it from coming true. Ctrl-C ends the waiting, not the work."""
+        if self.thread is None:
+            self.shake()
+            return
+        failed_before = self.error
+
+        def over() -> bool:
+            if done():
+                return True
+            if self.store._failure is not None:
+                self.store._refuse()
+            if self.stopping or not self.thread.is_alive():     # type: ignore[union-attr]
+                raise ClosedError("the database was closed while this waited")
+            if self.error is not None and self.error is not failed_before:
+                raise self.error
+            if self.is_this_thread():
+                raise BusyError("the background thread of the database cannot wait for itself: a policy, a logging handler "
+                                "or a finalizer wrote to it, flushed or compacted it there; do that in another thread")
+            return False
+
+        self.bell.ring()
+        while not over():
+            if not self.bell.wait(over, 0.5):
+                self.bell.ring()                # whatever came between the worker's look at things and its sleep
+
+    def wait_for_room(self) -> None:
+        begun = time.monotonic()
+        try:
+            self.wait(self.may_rotate)
+        finally:
+            seconds = time.monotonic() - begun
+            self.stalls += 1
+            self.stall_seconds += seconds
+            self.longest_stall_seconds = max(self.longest_stall_seconds, seconds)
+
+    def compact(self) -> None:
+        """Merge all there is."""
+        token = object()
+        self.wanted[token] = None
+        self.wait(lambda: token not in self.wanted)
+
+    def stop(self, seconds: float = 30.0) -> bool:
+        """End the thread; a merge under way is given up, a flush is finished. Has it ended?"""
+        self.stopping = True
+        self.bell.ring()
+        if self.thread is not None and not self.is_this_thread():
+            self.thread.join(seconds)
+            return not self.thread.is_alive()
+        return True
+
+
+def _run(reference: weakref.ref[Background], bell: Bell) -> None:
+    """The thread. It holds the worker only while there is work, so that a forgotten database can be collected."""
+    while True:
+        worker = reference()
+        if worker is None or worker.stopping:
+            return
+        seconds = 0.0
+        try:
+            if not worker.work():
+                seconds = IDLE_SECONDS
+        except BaseException:
+            if worker.failed():
+                return
+            seconds = RETRY_SECONDS
+        del worker
+        if seconds:
+            retrying = seconds == RETRY_SECONDS
+            bell.wait(lambda: _is_called(reference, retrying), seconds)     # noqa: B023  # it is called at once
+
+
+def _is_called(reference: weakref.ref[Background], retrying: bool) -> bool:
+    """Has the thread been called since it looked for work? What failed is not a call: it is tried again later."""
+    worker = reference()
+    return worker is None or worker.stopping or not retrying and worker.has_work()
