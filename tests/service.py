@@ -8,13 +8,13 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 
 import lsm
 
 for needed in ("fastapi", "uvicorn", "httptools"):
     pytest.importorskip(needed, reason="the HTTP service is an extra: pip install 'lsmkv[server]'")
+httpx = pytest.importorskip("httpx", reason="it is a test tool: pip install 'lsmkv[test]'")
 
 from lsm.server.app import application  # noqa: E402
 from lsm.server.serve import server  # noqa: E402

@@ -10,9 +10,8 @@ import subprocess
 import threading
 import time
 
-import httpx
 import pytest
-from service import process, serving
+from service import httpx, process, serving
 
 pytest.importorskip("typer", reason="the command line is an extra: pip install 'lsmkv[cli]'")
 
@@ -95,7 +94,7 @@ def killed_under_load(path, engine, how, seconds, states, seed):
     return writers, status
 
 
-@pytest.mark.parametrize("engine", ["lsm", "btree"])
+@pytest.mark.parametrize("engine", ["lsm", "btree", "hashlog"])
 def test_kill_under_load(tmp_path, rng, engine):
     if engine == "btree":
         pytest.importorskip("lmdb", reason="the B-tree engine is an extra: pip install 'lsmkv[btree]'")

@@ -4,7 +4,7 @@ import os
 import socket
 
 import pytest
-from service import process, serving
+from service import httpx, process, serving
 
 import lsm
 from lsm.server import problems
@@ -224,8 +224,6 @@ def test_a_scan_that_meets_damage_breaks_off(failing):
     client, engine = failing
     engine._inner.write_many((b"%04d" % n, b"x" * 100) for n in range(1000))
     engine.failing = {"scan": 500}
-    import httpx
-
     with pytest.raises(httpx.RemoteProtocolError):
         client.get("/v1/keys")
     engine.failing = {"scan": 3}
@@ -256,8 +254,6 @@ def test_the_program_refuses_what_is_not_safe(tmp_path):
 
 
 def test_the_program_takes_tokens_from_the_environment(tmp_path):
-    import httpx
-
     pytest.importorskip("typer", reason="the command line is an extra: pip install 'lsmkv[cli]'")
     with process(tmp_path / "db", environment={**os.environ, "LSM_TOKEN": WRITER}) as (_, url):
         assert httpx.get(url + "/get/a", trust_env=False).status_code == 401
