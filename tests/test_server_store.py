@@ -143,7 +143,8 @@ def test_tls(tmp_path):
         pytest.skip("openssl is not installed")
     certificate, key = tmp_path / "tls.pem", tmp_path / "tls.key"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
-                    str(key), "-out", str(certificate), "-days", "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
+                    str(key), "-out", str(certificate), "-days", "1", "-subj", "/CN=localhost",
+                    "-addext", "subjectAltName=IP:127.0.0.1"],
                    check=True, capture_output=True)
     with serving(tmp_path / "db", "memory", certificate=certificate, certificate_key=key) as served:
         assert served.url.startswith("https://")
