@@ -136,7 +136,7 @@ def tour(arguments):
 
 
 def test(arguments):
-    return pytest(install("plain", "cli,test,lint"), arguments)
+    return pytest(install("plain", "cli,server,test,lint"), arguments)
 
 
 def debug_test(arguments):
@@ -162,7 +162,7 @@ def thread_test(arguments):
 
 
 def lint(arguments):
-    return pytest(install("plain", "cli,test,lint"), ["tests/test_lint.py", "tests/test_layers.py"] + arguments)
+    return pytest(install("plain", "cli,server,test,lint"), ["tests/test_lint.py", "tests/test_layers.py"] + arguments)
 
 
 def clean(arguments):

@@ -13,7 +13,7 @@ from lsm.contract.report import Report
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "lsm"
 PUBLIC = [getattr(lsm, name) for name in lsm.__all__] + [Report]
-DOORS = ("cli",)                                            # they need extras, and have no examples
+DOORS = ("cli", "server")                                   # they need extras, and have no examples
 
 
 def names():

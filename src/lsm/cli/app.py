@@ -114,3 +114,35 @@ def load(
     from lsm.cli.outcome import outcome_of
 
     sys.exit(outcome_of("load", lambda: work(path, file, format and format.value, engine, quiet)))
+
+
+@app.command()
+def serve(
+    path: Annotated[Path, typer.Argument(help="The directory of the database; made when there is none.")],
+    engine: Annotated[
+        Optional[str], typer.Option(help="The engine of the database.", show_default="told from its files; of a new one lsm")
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on. One that others can reach needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port; 0: any that is free.")] = 8080,
+    token_file: Annotated[
+        Optional[Path], typer.Option(help="Lines of `read TOKEN` or `write TOKEN`; mode 0600. Or set LSM_TOKEN, LSM_READ_TOKEN.")
+    ] = None,
+    host_name: Annotated[Optional[list[str]], typer.Option(help="A name it is known by, when there is no token.")] = None,
+    sync: Annotated[bool, typer.Option("--sync", help="Every write survives the loss of power before it is answered.")] = False,
+    checkpoints: Annotated[Optional[Path], typer.Option(help="A directory in which clients may have checkpoints made.")] = None,
+    certificate: Annotated[Optional[Path], typer.Option(help="TLS: the certificate.")] = None,
+    certificate_key: Annotated[Optional[Path], typer.Option(help="TLS: its key.")] = None,
+    key_bytes: Annotated[Optional[int], typer.Option(help="The longest key.", show_default="1024")] = None,
+    value_bytes: Annotated[Optional[int], typer.Option(help="The longest value.", show_default="1048576")] = None,
+    connections: Annotated[Optional[int], typer.Option(help="At once.", show_default="1024")] = None,
+    connections_per_peer: Annotated[Optional[int], typer.Option(help="At once, of one address.", show_default="64")] = None,
+) -> None:
+    """Serve a database over HTTP until SIGTERM or Ctrl-C (docs/http.md)."""
+    from lsm.cli.serve import serve as serving
+
+    limits = {} if value_bytes is None else {"value_bytes": value_bytes, "body_bytes": max(2 * value_bytes, 2 << 20)}
+    if key_bytes is not None:
+        limits.update(key_bytes=key_bytes, request_line_bytes=max(4 * key_bytes + 1024, 8192))
+    sys.exit(serving(path, engine, token_file, host=host, port=port, host_names=tuple(host_name or ()), sync=sync,
+                     checkpoints=checkpoints, certificate=certificate, certificate_key=certificate_key, connections=connections,
+                     connections_per_peer=connections_per_peer, **limits))

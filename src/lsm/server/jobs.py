@@ -1,0 +1,174 @@
+"""Jobs: work that takes long: compact, flush, verify, checkpoint. One at a time, in a thread of its own, in the order asked for.
+
+A checkpoint gets its name from the client, its directory from the operator: nothing a client says is a path.
+Threads: the event loop; the work runs in the thread.
+"""
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lsm.server import problems
+from lsm.server.problems import Problem, bad_request, not_found
+from lsm.server.store import Store
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\.[A-Za-z0-9_-]{1,32})*")
+KINDS = ("compact", "flush", "verify", "checkpoint")
+
+
+@dataclass
+class Job:
+    """One piece of work and how far it is. Changed by the event loop alone."""
+
+    kind: str
+    target: Path | None = None
+    name: str = field(default_factory=lambda: secrets.token_urlsafe(8))
+    state: str = "waiting"                  # running, done, failed
+    asked: float = field(default_factory=time.time)
+    started: float | None = None
+    seconds: float = 0.0
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    before: int = 0                         # of the engine's counter, when it began
+    of_bytes: int = 0
+
+
+class Jobs:
+    """The jobs of a server: those that wait, the one that runs, the last ones that ended."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._jobs: dict[str, Job] = {}
+        self._thread = ThreadPoolExecutor(1, "lsm-job")
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        """Those that are not over."""
+        return sum(job.state in ("waiting", "running") for job in self._jobs.values())
+
+    def all(self) -> list[Job]:
+        """The oldest first."""
+        return list(self._jobs.values())
+
+    def find(self, name: str) -> Job:
+        """Raises the problem 404."""
+        job = self._jobs.get(name)
+        if job is None:
+            raise not_found("there is no such job; the last ones are kept")
+        return job
+
+    async def ask(self, kind: str, checkpoint: str | None = None) -> Job:
+        """Begin a job, or let it wait for those before it."""
+        settings = self._store.settings
+        if kind in self._store.traits.refused:
+            raise Problem(501, "not_offered", f"the engine {self._store.traits.engine!r} has no {kind}: "
+                                              f"{self._store.traits.refused[kind]}")
+        target = None
+        if kind == "checkpoint":
+            target = self._target(checkpoint)
+            if await self._store.run(os.path.lexists, target) or any(
+                    job.target == target for job in self._jobs.values() if job.state in ("waiting", "running")):
+                raise Problem(409, "exists", "there is a checkpoint of that name: give another name")
+        if len(self) > settings.jobs_waiting:
+            raise Problem(429, "too_many_jobs", f"{settings.jobs_waiting} jobs wait already", {"Retry-After": "10"})
+        job = Job(kind, target)
+        self._jobs[job.name] = job
+        over = [job.name for job in self._jobs.values() if job.state in ("done", "failed")]
+        for name in over[:max(0, len(self._jobs) - settings.jobs_kept)]:
+            del self._jobs[name]
+        task = asyncio.get_running_loop().create_task(self._carry_out(job))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return job
+
+    def _target(self, name: str | None) -> Path:
+        directory = self._store.settings.checkpoints
+        if directory is None:
+            raise Problem(403, "no_checkpoints", "this server makes no checkpoints: start it with --checkpoints DIRECTORY")
+        if name is None or not NAME.fullmatch(name):
+            raise bad_request("bad_name", "name the checkpoint with letters, digits, - and _, and dots between them")
+        return directory / name
+
+    async def _carry_out(self, job: Job) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            job.result = await loop.run_in_executor(self._thread, self._work_of(job, loop))
+            job.state = "done"
+        except asyncio.CancelledError:
+            job.state, job.error = "failed", {"error": "closed", "detail": "the server is stopping"}
+        except BaseException as error:
+            problem = problems.of(error)
+            job.state, job.error = "failed", {"error": problem.code, "detail": problem.detail}
+        if job.started is not None:
+            job.seconds = time.monotonic() - job.started
+
+    def _work_of(self, job: Job, loop: asyncio.AbstractEventLoop) -> Callable[[], dict[str, Any]]:
+        engine = self._store.engine
+
+        def begin() -> None:
+            job.state, job.started = "running", time.monotonic()
+
+        def work() -> dict[str, Any]:
+            job.before, job.of_bytes = self._counter(job), getattr(engine.stats(), "bytes", 0)
+            loop.call_soon_threadsafe(begin)
+            if job.target is not None:
+                return _checkpoint(engine, job.target)
+            if job.kind == "verify":
+                report = engine.verify()
+                return {"ok": report.ok, "files": report.files, "bytes": report.bytes, "damaged": len(report.damage)}
+            {"compact": engine.compact, "flush": engine.flush}[job.kind]()
+            return {"bytes": getattr(engine.stats(), "bytes", 0)}
+
+        return work
+
+    def _counter(self, job: Job) -> int:
+        """Bytes done so far, as far as this engine tells."""
+        if job.target is not None:
+            return _bytes_in(job.target)
+        if job.kind == "compact":
+            return int(getattr(self._store.engine.stats(), "bytes_compacted_in", 0))
+        return 0
+
+    async def told(self, job: Job) -> dict[str, Any]:
+        """The job as JSON."""
+        done = max(0, await self._store.run(self._counter, job) - job.before) if job.state == "running" else 0
+        if job.state == "done":
+            done = job.of_bytes
+        seconds = job.seconds if job.started is None or job.state != "running" else time.monotonic() - job.started
+        return {
+            "id": job.name, "kind": job.kind, "name": job.target.name if job.target else None, "state": job.state,
+            "progress": {"done_bytes": min(done, job.of_bytes), "of_bytes": job.of_bytes, "seconds": round(seconds, 3)},
+            "result": job.result, "error": job.error,
+        }
+
+    async def close(self) -> None:
+        """Those that wait are dropped. The one that runs has its time; then the closing of the database ends it, which loses
+        nothing."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._store.settings.stop_seconds)
+
+
+def _checkpoint(engine: Any, target: Path) -> dict[str, Any]:
+    try:
+        engine.checkpoint(target)
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)       # it was not there before
+        raise
+    return {"bytes": _bytes_in(target)}
+
+
+def _bytes_in(directory: Path) -> int:
+    try:
+        return sum(entry.stat().st_size for entry in os.scandir(directory))
+    except OSError:
+        return 0

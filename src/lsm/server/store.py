@@ -1,0 +1,191 @@
+"""Store: what the API needs of an engine, without ever blocking the event loop. The API parses, this delegates, the Engine does.
+
+- Reads that come at the same time are one `multi_get` of one thread.
+- Writes that come at the same time are one batch, written by the one writing thread; so what a condition sees is what is
+  overwritten. Those that want it wait on for a sync, which a thread of its own makes for all of them at once; the writer
+  goes on meanwhile.
+- Everything else that may touch the disk goes through `run`.
+
+Invariant: a write is answered when it survives kill -9 (as far as the engine is durable), and with `sync` the loss of power.
+Owner: the store has the engine, and closes it last. Threads: methods belong to the event loop, `_read`, `_write`, `_sync` to
+the threads of each.
+"""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal, TypeVar
+
+import lsm
+from lsm.server.conditions import Condition, etag_of, failed
+from lsm.server.gathered import Gathered, Reply
+from lsm.server.settings import Settings
+
+READ_THREADS = 3            # reads that wait for the disk at once
+DISK_THREADS = 4            # steps of scans, snapshots, stats
+GROUP_BYTES = 8 << 20       # of writes in one batch
+LATE_SECONDS = 0.5          # how often late answers are looked for
+
+T = TypeVar("T")
+Durability = Literal["none", "process", "disk"]
+Operation = tuple[bytes, "bytes | None"]            # a key and its value, or None: delete
+
+
+class Read:
+    """One key to look up, in the database or a snapshot. Answered by (value, ETag), or None."""
+
+    __slots__ = ("future", "key", "moment", "tagged")
+
+    def __init__(self, key: bytes, moment: Any, tagged: bool) -> None:
+        self.key = key
+        self.moment = moment
+        self.tagged = tagged
+        self.future: Any = None
+
+
+class Write:
+    """Writes that happen together, if all conditions hold. Answered by None, or the problem 412."""
+
+    __slots__ = ("conditions", "future", "operations", "size", "sync")
+
+    def __init__(self, operations: Sequence[Operation], conditions: Sequence[Condition], sync: bool) -> None:
+        self.operations = operations
+        self.conditions = conditions
+        self.sync = sync
+        self.size = sum(len(key) + len(value or b"") for key, value in operations)
+        self.future: Any = None
+
+
+class Store:
+    """An engine behind threads. Made on the event loop."""
+
+    def __init__(self, engine: lsm.Engine, settings: Settings) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.traits = engine.traits
+        self.key_bytes = min(settings.key_bytes, self.traits.key_bytes_max)
+        self.value_bytes = min(settings.value_bytes, self.traits.value_bytes_max)
+        waiting, seconds = settings.waiting, settings.answer_seconds
+        self.reads = Gathered(self._read, "lsm-read", READ_THREADS, 128, waiting, seconds)
+        self.writes = Gathered(self._write, "lsm-write", 1, 1024, waiting, seconds)
+        self.syncs = Gathered(self._sync, "lsm-sync", 1, 1 << 20, waiting, seconds)
+        self._pool = ThreadPoolExecutor(DISK_THREADS, "lsm-disk")
+        self._loop = asyncio.get_running_loop()
+        self._look_for_late()
+
+    # ------------------------------------------------------------ for the API
+
+    async def get(self, key: bytes, moment: Any = None) -> tuple[bytes, str] | None:
+        """The value and its ETag, None when there is none. `moment`: a snapshot to look in."""
+        return await self.reads.ask(Read(key, moment, True))       # type: ignore[no-any-return]
+
+    async def value(self, key: bytes) -> bytes | None:
+        """The value alone."""
+        found = await self.reads.ask(Read(key, None, False))
+        return found and found[0]                                   # type: ignore[no-any-return]
+
+    async def write(self, operations: Sequence[Operation], conditions: Sequence[Condition] = (), sync: bool = False) -> None:
+        """All of them or none. Raises the problem 412 when a condition does not hold."""
+        await self.writes.ask(Write(operations, conditions, sync or self.settings.sync))
+
+    async def run(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Something that may touch the disk, in a thread."""
+        return await self._loop.run_in_executor(self._pool, work, *arguments)
+
+    def durability(self, sync: bool) -> Durability:
+        """What a write that was answered survives: "none", "process" (kill -9), "disk" (the loss of power)."""
+        if not self.traits.durable:
+            return "none"
+        return "disk" if sync or self.settings.sync else "process"
+
+    # ------------------------------------------------------------ in threads
+
+    def _read(self, reads: list[Read], reply: Reply) -> None:
+        answers: list[Any]
+        try:
+            if all(read.moment is None for read in reads):
+                answers = self.engine.multi_get([read.key for read in reads])
+            else:
+                answers = [self._look_up(read) for read in reads]
+        except Exception:
+            answers = [self._attempt(read) for read in reads]       # each gets its own error, and no other's
+        for index, (read, value) in enumerate(zip(reads, answers)):
+            if isinstance(value, bytes):
+                answers[index] = value, etag_of(value) if read.tagged else ""
+        reply([(read.future, answer) for read, answer in zip(reads, answers)])
+
+    def _look_up(self, read: Read) -> bytes | None:
+        return (self.engine if read.moment is None else read.moment).get(read.key)     # type: ignore[no-any-return]
+
+    def _attempt(self, read: Read) -> Any:
+        try:
+            return self._look_up(read)
+        except Exception as error:
+            return error
+
+    def _write(self, writes: list[Write], reply: Reply) -> None:
+        while writes:
+            size = count = 0
+            for write in writes:
+                if count and size + write.size > GROUP_BYTES:
+                    break
+                size += write.size
+                count += 1
+            self._write_group(writes[:count], reply)
+            writes = writes[count:]
+
+    def _write_group(self, writes: list[Write], reply: Reply) -> None:
+        answers: list[tuple[Any, Any]] = []
+        accepted = writes
+        if any(write.conditions for write in writes):
+            accepted = []
+            written: dict[bytes, bytes | None] = {}                 # by those before, in this group
+            for write in writes:
+                try:
+                    if not all(one.holds(self._current(one.key, written)) for one in write.conditions):
+                        answers.append((write.future, failed()))
+                        continue
+                except Exception as error:
+                    answers.append((write.future, error))
+                    continue
+                written.update(write.operations)
+                accepted.append(write)
+        try:
+            if len(accepted) == 1 and len(accepted[0].operations) == 1:
+                key, value = accepted[0].operations[0]
+                if value is None:
+                    self.engine.delete(key)
+                else:
+                    self.engine.put(key, value)
+            elif accepted:
+                self.engine.write([operation for write in accepted for operation in write.operations])
+        except BaseException as error:
+            answers += [(write.future, error) for write in accepted]
+        else:
+            answers += [(write.future, None) for write in accepted if not write.sync]
+            if lasting := [write for write in accepted if write.sync]:
+                self.syncs.hand(lasting)
+        reply(answers)
+
+    def _current(self, key: bytes, written: dict[bytes, bytes | None]) -> bytes | None:
+        return written[key] if key in written else self.engine.get(key)        # type: ignore[no-any-return]
+
+    def _sync(self, writes: list[Write], reply: Reply) -> None:
+        self.engine.sync()
+        reply([(write.future, None) for write in writes])
+
+    # ------------------------------------------------------------ time and ending
+
+    def _look_for_late(self) -> None:
+        self.reads.give_up_late()
+        self.writes.give_up_late()
+        self._timer = self._loop.call_later(LATE_SECONDS, self._look_for_late)
+
+    async def close(self) -> None:
+        """Finish what was accepted, then close the engine."""
+        self._timer.cancel()
+        for stage in (self.reads, self.writes, self.syncs):         # in this order: a write goes on to be synced
+            await asyncio.to_thread(stage.close)
+        await asyncio.to_thread(self._pool.shutdown)
+        await asyncio.to_thread(self.engine.close)
