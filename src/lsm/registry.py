@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from lsm.contract.engine import Engine
-from lsm.errors import OptionError
+from lsm.errors import OptionError, UnsupportedError
 from lsm.place import MARKERS
 
 if TYPE_CHECKING:
@@ -38,7 +38,11 @@ def engine_class(name: str) -> Any:
     """The class of an engine. Raises OptionError for a name nobody has."""
     if name in ENGINES:
         module, _, attribute = ENGINES[name].partition(":")
-        return getattr(import_module(module), attribute)
+        try:
+            return getattr(import_module(module), attribute)
+        except ImportError as missing:
+            raise UnsupportedError(f"the engine {name!r} needs the compiled core of lsm, which was not built here "
+                                   f"({missing.msg}): install a wheel, or a C compiler and install again") from missing
     for point in entry_points(group=GROUP):
         if point.name == name:
             return point.load()

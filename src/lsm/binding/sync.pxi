@@ -25,7 +25,7 @@ cdef class GroupSync(Gate):
     cdef lsm_atomic_ulong leader        # the thread that leads, or 0
     cdef uint64_t waiting               # threads that wait for the round under way
     cdef uint64_t to_wake               # of them, since the last round ended
-    cdef uint64_t group                 # writes that the last round served
+    cdef uint64_t group                 # threads that the last round served, the leader among them
     cdef double sync_seconds            # that it took
 
     def __cinit__(self):
@@ -58,6 +58,7 @@ cdef class GroupSync(Gate):
         pthread_mutex_lock(&self.sync_lock)
         self.syncing = False
         self.to_wake = self.waiting
+        self.group = self.waiting + 1
         pthread_cond_signal(&self.sync_done)
         pthread_mutex_unlock(&self.sync_lock)
 
@@ -126,7 +127,6 @@ cdef class GroupSync(Gate):
                 status = newest.sync(&fault)
             if status == 0:
                 self.sync_seconds = _seconds() - began
-                self.group = target - self.synced
                 lsm_store_relaxed(&self.syncs, self.syncs + has_log)
                 lsm_store_release(&self.synced, target)
                 self.finish_round()
@@ -144,7 +144,7 @@ cdef class GroupSync(Gate):
         return 0
 
     cdef void gather(self) noexcept nogil:
-        """Let as many writes as the last round served come in, for a moment."""
+        """Let as many writes come in as the last round served threads, for a moment."""
         cdef double deadline = _seconds() + self.sync_seconds / GATHER_SHARE
         while lsm_load_acquire(&self.sequence) - self.synced < self.group and _seconds() < deadline:
             sched_yield()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from lsm.contract.arguments import as_bytes
@@ -35,12 +36,15 @@ class Guarded:
         self._closed = False
         self._using = threading.Lock()
 
-    def _take(self) -> threading.Lock:
+    @contextmanager
+    def _take(self) -> Iterator[None]:
         """For a `with` block around each use."""
         if not self._using.acquire(blocking=False):
             raise BusyError("another thread is using this object: give each thread its own")
-        self._using.release()
-        return self._using
+        try:
+            yield
+        finally:
+            self._using.release()
 
     def close(self) -> None:
         """Let go of what is held. May be called again."""

@@ -21,7 +21,7 @@ from lsm.contract.engine import Engine
 from lsm.contract.moment import Moment, Snapshot
 from lsm.contract.rows import Cursor, Rows
 from lsm.contract.span import Span
-from lsm.errors import ClosedError, ForkedError, NotOfferedError, ReadOnlyError
+from lsm.errors import BusyError, ClosedError, ForkedError, NotOfferedError, ReadOnlyError
 
 BATCH_CHUNK = 1 << 20           # bytes of keys and values that `write_many` writes in one step
 
@@ -31,6 +31,7 @@ class SimpleEngine(Engine):
     `checkpoint`. Its `__init__` is called last, when everything is there: from then on the database is open."""
 
     _closed = True
+    _writing = False            # under `_lock`, which lets its own thread in again
 
     def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
         self.path = os.fsdecode(path)
@@ -92,8 +93,15 @@ class SimpleEngine(Engine):
 
     def _write(self, operations: Iterable[tuple[bytes, bytes | None]], sync: bool) -> None:
         with self._lock:
+            if self._writing:
+                raise BusyError(f"{self.path}: a signal handler or finalizer writes in the middle of a write of its own thread: "
+                                "let it set a flag, and write outside of it")
             self._check_writable()
-            self._apply(operations, sync)
+            self._writing = True
+            try:
+                self._apply(operations, sync)
+            finally:
+                self._writing = False
 
     def write(self, operations: Iterable[tuple[Any, Any]], *, sync: bool = False) -> int:
         """Write every (key, value) in one step, a value of None meaning: delete. All of them or none; answers how many."""

@@ -9,6 +9,10 @@ Invariants
 - The map is address space, not memory or disk: MAP_BYTES of it, less where the system refuses that. When it is full all the same
   it is doubled, for which no moment may be open.
 
+- Whoever replaces or grows the map waits until nobody reads in it, and keeps new readers out (`_Gate`).
+- A moment may be closed by a finalizer, anywhere: so closing takes no lock that it would have to wait for. It notes the
+  moment in `_ended`, and who next holds the engine's lock ends what is noted there.
+
 Owner: the engine has the environment, each moment a read transaction of its own.
 Threads: any. `_lock` guards writing, growing and closing; a moment's own lock its transaction.
 """
@@ -17,10 +21,11 @@ from __future__ import annotations
 import errno
 import logging
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Lock
+from threading import Condition, Lock, get_ident
 from typing import Any, TypeVar
 
 from lsm._chosen import core
@@ -81,6 +86,45 @@ class BTreeStats:
                 f"{self.bytes:,} bytes on disk, {self.map_bytes:,} bytes of address space; {self.moments} open snapshots and scans")
 
 
+class _Gate:
+    """Many readers, or one who changes what they read in."""
+
+    def __init__(self) -> None:
+        self._condition = Condition(Lock())
+        self._readers = 0
+        self._changer = 0               # the thread that changes, or waits to
+
+    def __enter__(self) -> None:
+        """Read."""
+        with self._condition:
+            while self._changer:
+                if self._changer == get_ident():
+                    raise BusyError("a signal handler or finalizer read in the middle of a change of its own thread: let it "
+                                    "set a flag, and read outside of it")
+                self._condition.wait()
+            self._readers += 1
+
+    def __exit__(self, *exception: object) -> None:
+        with self._condition:
+            self._readers -= 1
+            if self._changer and not self._readers:
+                self._condition.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Change. One at a time: the caller holds the engine's lock."""
+        try:
+            with self._condition:
+                self._changer = get_ident()
+                while self._readers:
+                    self._condition.wait()
+            yield
+        finally:
+            with self._condition:
+                self._changer = 0
+                self._condition.notify_all()
+
+
 class BTree(SimpleEngine):
     """A database on LMDB. Made by `lsm.open(path, engine="btree")`; needs the extra `btree`.
 
@@ -131,6 +175,8 @@ class BTree(SimpleEngine):
         if read_only and DATA not in names:
             raise NotADatabaseError(path)
         self._moments: set[BTreeMoment] = set()
+        self._ended: deque[BTreeMoment] = deque()
+        self._gate = _Gate()
         self._path = path
         self._environment = self._mapped(path, map_bytes, read_only)
         self._check_size()
@@ -212,10 +258,11 @@ class BTree(SimpleEngine):
             try:
                 return write()
             except lmdb.MapFullError as full:
-                if self._moments:
+                if self._open_moments():
                     raise StorageError(errno.ENOSPC, "the map of the database is full, and cannot grow while scans, cursors or "
                                        "snapshots are open: close them", self._path) from full
-                self._environment.set_mapsize(2 * self._environment.info()["map_size"])
+                with self._gate.alone():
+                    self._environment.set_mapsize(2 * self._environment.info()["map_size"])
 
     def sync(self) -> None:
         """Make every write so far survive the loss of power. Nothing is left to do unless `lazy_sync`."""
@@ -230,17 +277,35 @@ class BTree(SimpleEngine):
         snapshots are open, which hold the old one: then it does nothing. Cost: reads and writes everything."""
         with self._lock, self._told():
             self._check_writable()
-            if self._moments:
-                logger.info("%s: not compacted, %d scans, cursors or snapshots are open", self.path, len(self._moments))
+            if moments := self._open_moments():
+                logger.info("%s: not compacted, %d scans, cursors or snapshots are open", self.path, moments)
                 return
             map_bytes = self._environment.info()["map_size"]
             self._copy_to(self._directory, COMPACTED, compact=True)
-            self._environment.close()
-            try:
-                self._directory.rename(COMPACTED, DATA)
-                self._directory.sync()
-            finally:
-                self._environment = self._mapped(self.path, map_bytes, False)
+            with self._gate.alone():
+                self._environment.close()
+                try:
+                    self._directory.rename(COMPACTED, DATA)
+                    self._directory.sync()
+                finally:
+                    self._reopen(map_bytes)
+
+    def _reopen(self, map_bytes: int) -> None:
+        """The environment anew. When that fails the database is closed: there is nothing to go on with."""
+        try:
+            self._environment = self._mapped(self.path, map_bytes, False)
+        except BaseException:
+            self._closed = True
+            self._directory.close()
+            raise
+
+    def _open_moments(self) -> int:
+        """How many there are, once those that finalizers closed are ended. `_lock` is held."""
+        for _ in range(len(self._ended)):
+            moment = self._ended.popleft()
+            if not moment.end():
+                self._ended.append(moment)          # in use at this very moment
+        return len(self._moments)
 
     def _copy_to(self, target: Any, name: str, compact: bool) -> None:
         """The tree as one durable file of that name."""
@@ -274,10 +339,11 @@ class BTree(SimpleEngine):
             return self._view.find(key)
         if len(key) > self.traits.key_bytes_max:
             return None
-        with self._told(), self._environment.begin() as transaction:
+        with self._told(), self._gate, self._environment.begin() as transaction:
             return transaction.get(_stored(key))                # type: ignore[no-any-return]
 
     def _moment(self) -> Moment:
+        self._open_moments()
         return self._view.again() if self._view is not None else BTreeMoment(self)     # type: ignore[return-value]
 
     def __len__(self) -> int:
@@ -291,7 +357,7 @@ class BTree(SimpleEngine):
             self._check()
             told, info = self._environment.stat(), self._environment.info()
             return BTreeStats(told["entries"], told["depth"], told["branch_pages"], told["leaf_pages"], told["overflow_pages"],
-                              told["psize"], self._directory.size(DATA), info["map_size"], len(self._moments))
+                              told["psize"], self._directory.size(DATA), info["map_size"], self._open_moments())
 
     def verify(self) -> Report:
         """Go through all rows. LMDB has no checksums: what this finds is a broken tree, not a changed value."""
@@ -307,8 +373,9 @@ class BTree(SimpleEngine):
 
     def _release(self) -> None:
         for moment in tuple(self._moments):
-            moment.close()
-        self._environment.close()
+            moment.end(wait=True)
+        with self._gate.alone():
+            self._environment.close()
         self._directory.close()
 
 
@@ -364,10 +431,25 @@ class BTreeMoment(Moment):
         return found
 
     def close(self) -> None:
-        with self._engine._lock, self._lock:
+        engine = self._engine
+        engine._ended.append(self)
+        if engine._lock.acquire(blocking=False):
+            try:
+                engine._open_moments()
+            finally:
+                engine._lock.release()
+
+    def end(self, wait: bool = False) -> bool:
+        """Let LMDB have its pages again. Not while a thread uses it, unless that is waited for. The engine's lock is held."""
+        if not self._lock.acquire(blocking=wait):
+            return False
+        try:
             if self in self._engine._moments:
                 self._engine._moments.remove(self)
                 self._transaction.abort()
+        finally:
+            self._lock.release()
+        return True
 
 
 def _stored(key: bytes) -> bytes:

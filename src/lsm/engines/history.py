@@ -88,3 +88,14 @@ class History:
         for past, newer in zip(kept, [*kept[1:], None]):
             past.newer = newer
         self.moments = kept
+
+    def mend(self) -> None:
+        """A step was interrupted, perhaps in the middle of a change of a SortedDict: make them anew. What was noted already
+        is as it is now, and does no harm."""
+        while True:
+            try:
+                for past in self.moments:
+                    past.old = SortedDict(dict(past.old))
+                return
+            except BaseException:       # noqa: B036, S112 - interrupted again
+                continue

@@ -4,7 +4,10 @@ For tests, caches and whatever needs the contract and no disk; also the model th
 against. `path` names it and nothing else: nothing is read or written there, and two of one path know nothing of each other.
 
 Invariants: `_rows` holds the newest rows; what open moments must still see of overwritten ones, `_history` has.
-Threads: any. A get takes no lock: it is one step of a dict.
+A write is all or nothing also when a signal's handler raises in the middle of it: what moments need is noted first; once a row
+has been changed, the rest is done before the exception goes on (`_finish`).
+
+Threads: any.
 """
 from __future__ import annotations
 
@@ -70,18 +73,48 @@ class Memory(SimpleEngine):
         super().__init__(path)
 
     def _find(self, key: bytes) -> bytes | None:
-        return self._rows.get(key)          # type: ignore[no-any-return]
+        with self._lock:
+            return self._rows.get(key)          # type: ignore[no-any-return]
 
     def _apply(self, operations: Iterable[tuple[bytes, bytes | None]], sync: bool) -> None:
-        for key, value in operations:
-            had = self._rows.get(key)
-            self._history.overwritten(key, had)
-            if value is not None:
-                self._rows[key] = value
-                self._bytes += len(value) + (len(key) if had is None else -len(had))
-            elif had is not None:
-                del self._rows[key]
-                self._bytes -= len(key) + len(had)
+        operations = tuple(operations)
+        try:
+            for key, _ in operations:
+                self._history.overwritten(key, self._rows.get(key))
+        except BaseException:
+            self._history.mend()
+            raise
+        try:
+            for key, value in operations:
+                self._put(key, value)
+        except BaseException:
+            self._finish(operations)
+            raise
+
+    def _put(self, key: bytes, value: bytes | None) -> None:
+        had = self._rows.get(key)
+        if value is not None:
+            self._rows[key] = value
+            self._bytes += len(value) + (len(key) if had is None else -len(had))
+        elif had is not None:
+            del self._rows[key]
+            self._bytes -= len(key) + len(had)
+
+    def _finish(self, operations: tuple[tuple[bytes, bytes | None], ...]) -> None:
+        """Interrupted in the middle, also of a step of the SortedDict: make it anew, with all of the write done."""
+        while True:
+            try:
+                rows = dict(self._rows)
+                for key, value in operations:
+                    if value is None:
+                        rows.pop(key, None)
+                    else:
+                        rows[key] = value
+                made = SortedDict(rows)
+                self._rows, self._bytes = made, sum(len(key) + len(value) for key, value in rows.items())
+                return
+            except BaseException:       # noqa: B036, S112 - interrupted again; the first exception goes on
+                continue
 
     def _moment(self) -> MemoryMoment:
         return MemoryMoment(self)
