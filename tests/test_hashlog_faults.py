@@ -161,3 +161,29 @@ def test_no_room_to_copy_what_was_recovered():
     assert not again.db._data.recovered
     assert dict(again.db.items()) == {**run.history[-1], b"c": b"3"}
     again.db.close()
+
+
+def test_closing_while_there_is_no_room_to_copy_what_was_recovered(monkeypatch):
+    """Nothing newer is made for keeping before what was recovered is: it lies behind it."""
+    from lsm import _core
+    from lsm.engines.hashlog import database, merger
+    run = FaultyHashRun()
+    run.write({b"a": b"1" * 2000}, sync=True)
+    directory = _core.SimulatedDirectory(run.directory.crashed_process())
+
+    def refused(files, inputs, *rest):
+        raise StorageError(errno.ENOSPC, "No space left on device", files.directory.path)
+
+    with monkeypatch.context() as patch:
+        for module in (database, merger):
+            patch.setattr(module, "carry_out", refused)
+        full = FaultyHashRun(directory=directory)
+        full.db.put(b"b", b"2")
+        full.db.close()
+    directory = _core.SimulatedDirectory(directory.crashed_process())
+    again = FaultyHashRun(directory=directory)
+    assert dict(again.db.items()) == {b"a": b"1" * 2000, b"b": b"2"}
+    again.db.close()
+    again = FaultyHashRun(directory=directory)
+    assert dict(again.db.items()) == {b"a": b"1" * 2000, b"b": b"2"} and not again.db._data.recovered
+    again.db.close()

@@ -254,7 +254,15 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
         return self._merger
 
     def _settle(self) -> None:
-        self._data.settle()
+        files = self._data
+        if files.recovered:
+            try:
+                carry_out(files, list(files.recovered), self._recovered, lambda: None)
+            except StorageError as error:
+                if not passes(error):
+                    raise
+                logger.warning("%s: no room to copy what was recovered, the next open tries again: %s", self.path, str(error))
+        files.settle()
 
     def _let_go(self, ended: bool) -> None:
         if self._gate & _core.GATE_FORKED_FLAG or not ended:
