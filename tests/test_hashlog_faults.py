@@ -6,7 +6,7 @@ import random
 import pytest
 from crash_engine import LONG, GONE, random_changes, sampled
 from fault_engine import ROOM, TYPED, told
-from hashlog_engine import FaultyHashRun
+from hashlog_engine import FaultyHashRun, open_on
 from lsm.errors import ReadOnlyError, StorageError
 
 ERRORS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC}
@@ -177,13 +177,10 @@ def test_closing_while_there_is_no_room_to_copy_what_was_recovered(monkeypatch):
     with monkeypatch.context() as patch:
         for module in (database, merger):
             patch.setattr(module, "carry_out", refused)
-        full = FaultyHashRun(directory=directory)
-        full.db.put(b"b", b"2")
-        full.db.close()
-    directory = _core.SimulatedDirectory(directory.crashed_process())
-    again = FaultyHashRun(directory=directory)
-    assert dict(again.db.items()) == {b"a": b"1" * 2000, b"b": b"2"}
-    again.db.close()
-    again = FaultyHashRun(directory=directory)
-    assert dict(again.db.items()) == {b"a": b"1" * 2000, b"b": b"2"} and not again.db._data.recovered
-    again.db.close()
+        full = open_on(directory, background=True)
+        full.put(b"b", b"2")
+        full.close()
+    for _ in range(2):
+        directory = _core.SimulatedDirectory(directory.crashed_process())
+        with open_on(directory) as again:
+            assert dict(again.items()) == {b"a": b"1" * 2000, b"b": b"2"} and not again._data.recovered
