@@ -211,10 +211,13 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
 
     def checkpoint(self, path: str | os.PathLike[str]) -> None:
         """A copy of the database as it is now, at `path` (new or empty, on the same file system), that can be opened at once.
-        Cost: a flush, and two hard links a file; the copy shares their bytes, so it guards against mistakes, not against
-        the disk. Raises NotADatabaseError when `path` holds anything, else as `flush`."""
-        self.flush()
-        self._uninterrupted(lambda: self._link_to(path))
+        Cost: a flush, after the merge under way if there is one, and two hard links a file; the copy shares their bytes, so it
+        guards against mistakes, not against the disk. Raises NotADatabaseError when `path` holds anything, else as `flush`."""
+        if self._gate & ~_core.GATE_SLOW_FLAG:
+            self._refuse()
+        with self._merger.without_merges():     # type: ignore[union-attr]  # it would leave out what is overwritten now
+            self.flush()
+            self._uninterrupted(lambda: self._link_to(path))
 
     def _link_to(self, path: str | os.PathLike[str]) -> None:
         target = self._directory_beside(path)
