@@ -6,7 +6,7 @@ import random
 import pytest
 from crash_engine import LONG, GONE, random_changes, sampled
 from fault_engine import ROOM, TYPED, told
-from hashlog_engine import FaultyHashRun
+from hashlog_engine import FaultyHashRun, open_on
 from lsm.errors import ReadOnlyError, StorageError
 
 ERRORS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC}
@@ -161,3 +161,26 @@ def test_no_room_to_copy_what_was_recovered():
     assert not again.db._data.recovered
     assert dict(again.db.items()) == {**run.history[-1], b"c": b"3"}
     again.db.close()
+
+
+def test_closing_while_there_is_no_room_to_copy_what_was_recovered(monkeypatch):
+    """Nothing newer is made for keeping before what was recovered is: it lies behind it."""
+    from lsm import _core
+    from lsm.engines.hashlog import database, merger
+    run = FaultyHashRun()
+    run.write({b"a": b"1" * 2000}, sync=True)
+    directory = _core.SimulatedDirectory(run.directory.crashed_process())
+
+    def refused(files, inputs, *rest):
+        raise StorageError(errno.ENOSPC, "No space left on device", files.directory.path)
+
+    with monkeypatch.context() as patch:
+        for module in (database, merger):
+            patch.setattr(module, "carry_out", refused)
+        full = open_on(directory, background=True)
+        full.put(b"b", b"2")
+        full.close()
+    for _ in range(2):
+        directory = _core.SimulatedDirectory(directory.crashed_process())
+        with open_on(directory) as again:
+            assert dict(again.items()) == {b"a": b"1" * 2000, b"b": b"2"} and not again._data.recovered

@@ -211,10 +211,13 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
 
     def checkpoint(self, path: str | os.PathLike[str]) -> None:
         """A copy of the database as it is now, at `path` (new or empty, on the same file system), that can be opened at once.
-        Cost: a flush, and two hard links a file; the copy shares their bytes, so it guards against mistakes, not against
-        the disk. Raises NotADatabaseError when `path` holds anything, else as `flush`."""
-        self.flush()
-        self._uninterrupted(lambda: self._link_to(path))
+        Cost: a flush, after the merge under way if there is one, and two hard links a file; the copy shares their bytes, so it
+        guards against mistakes, not against the disk. Raises NotADatabaseError when `path` holds anything, else as `flush`."""
+        if self._gate & ~_core.GATE_SLOW_FLAG:
+            self._refuse()
+        with self._merger.without_merges():     # type: ignore[union-attr]  # it would leave out what is overwritten now
+            self.flush()
+            self._uninterrupted(lambda: self._link_to(path))
 
     def _link_to(self, path: str | os.PathLike[str]) -> None:
         target = self._directory_beside(path)
@@ -254,7 +257,15 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
         return self._merger
 
     def _settle(self) -> None:
-        self._data.settle()
+        files = self._data
+        if files.recovered:
+            try:
+                carry_out(files, list(files.recovered), self._recovered, lambda: None)
+            except StorageError as error:
+                if not passes(error):
+                    raise
+                logger.warning("%s: no room to copy what was recovered, the next open tries again: %s", self.path, str(error))
+        files.settle()
 
     def _let_go(self, ended: bool) -> None:
         if self._gate & _core.GATE_FORKED_FLAG or not ended:

@@ -133,19 +133,25 @@ class DataFiles:
         self.active = None
 
     def settle(self) -> None:
-        """At close, with nobody else at work: make all that was written one for keeping."""
+        """At close, with nobody else at work: make all that was written one for keeping. While what was recovered is not, for
+        lack of room, nothing newer may be: then all is left to the next open, as after a crash, but synced."""
         last = self.active
         self.retire_active()
+        if self.recovered:
+            self.store._sync_logs()
+            return
         while self.written:
             self.close_oldest()
         with self.lock:
-            if self.state.open and not self.recovered:
+            if self.state.open:
                 self._write_manifest(replace(self.state, open=()))     # it held no record
                 if last is not None and last.size == _core.LOG_HEADER:
                     last.obsolete = True
 
     def close_oldest(self) -> None:
         """Make the oldest file that was written to one for keeping: sync it, write its hint, name it."""
+        if self.recovered:
+            raise AssertionError("files are made for keeping in the order they were written")
         file = self.written[0]
         size = file.size
         file.finish(self.store)

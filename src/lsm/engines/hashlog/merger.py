@@ -7,6 +7,9 @@ The thread, its errors, waiting for it: background.py.
 """
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from lsm import _core
 from lsm.background import Background, Stopping
 from lsm.engines.hashlog.datafiles import DataFiles
@@ -15,10 +18,18 @@ from lsm.engines.hashlog.merge import Weighed, carry_out, choose, everything
 WRITTEN_MAX = 2         # full files that may wait to be made for keeping while another one is written
 
 
+class Hold:
+    """Wanted: no merge."""
+
+    begun = False                               # none is under way, nor begins
+
+
 class Merger(Background):
     def __init__(self, files: DataFiles, background: bool) -> None:
         self.files = files
         self.merge_next = False                 # writers must not keep it from merging by filling files
+        self.holds: dict[Hold, None] = {}
+        self.held = False                       # was there perhaps a merge to do, but for a hold?
         super().__init__("lsm hashlog merger", background)
 
     @property
@@ -29,12 +40,17 @@ class Merger(Background):
         files = self.files
         if files.store._failure is not None:
             return False                        # which files count is not known: nothing is changed any more
+        holds = self.holds.copy()               # who asks from here on waits for the next step
+        self.held = bool(holds)
+        if not files.recovered:
+            for hold in holds:
+                hold.begun = True
         if files.recovered:
             carry_out(files, list(files.recovered), files.store._recovered, self._look)
-        elif files.written and not self.merge_next:
+        elif files.written and (holds or not self.merge_next):
             files.close_oldest()
             self.merge_next = True
-        elif self.wanted:
+        elif self.wanted and not holds:
             wanted = self.wanted.copy()         # who asks from here on waits for another merge
             self._merge(everything(self.weighed(), files.state.options.file_bytes))
             for token in wanted:
@@ -42,6 +58,8 @@ class Merger(Background):
         elif files.has_retired():
             with files.lock:
                 files.show()
+        elif holds:
+            return False
         else:
             self.merge_next = False
             options = files.state.options
@@ -74,7 +92,24 @@ class Merger(Background):
 
     def has_work(self) -> bool:
         """Is anything waiting that came from outside?"""
-        return bool(self.files.recovered or self.files.written or self.wanted or self.files.has_retired())
+        if self.holds:
+            merges = not all(hold.begun for hold in self.holds.copy())
+        else:
+            merges = bool(self.wanted or self.held)
+        return bool(merges or self.files.recovered or self.files.written or self.files.has_retired())
+
+    @contextmanager
+    def without_merges(self) -> Iterator[None]:
+        """Meanwhile files are made for keeping, but none are merged: of what is in files for keeping nothing goes, though it be
+        overwritten. Waits for the merge under way, and until what was recovered is in files for keeping."""
+        hold = Hold()
+        self.holds[hold] = None
+        try:
+            self.wait(lambda: hold.begun)
+            yield
+        finally:
+            self.holds.pop(hold, None)
+            self.tell()
 
     def may_rotate(self) -> bool:
         """Is there room for another file?"""
