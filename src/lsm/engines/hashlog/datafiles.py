@@ -57,6 +57,7 @@ class DataFiles:
         self.active: _core.DataFile | None = None
         self.retired: list[tuple[int, dict[int, _core.DataFile]]] = []      # (newest moment that may need them, files)
         self.counters = Counters()
+        self.installed = 0                                      # how often HASHLOG was made anew since
         self.lock = threading.RLock()
 
     @property
@@ -196,6 +197,7 @@ class DataFiles:
                 self.store._fail(error)         # which of the two is current, only the next open can tell
             raise
         self.state = state
+        self.installed += 1
 
     def replace_files(self, inputs: list[_core.DataFile], outputs: list[tuple[FileMeta, _core.DataFile, bytes]],
                       last_sequence: int) -> None:
