@@ -1,4 +1,4 @@
-"""hashlog: opening on a full disk, and opening that was interrupted."""
+"""hashlog: opening on a full disk, opening that was interrupted, and changes of files for which there is no memory."""
 import errno
 import os
 import shutil
@@ -6,7 +6,7 @@ import shutil
 import pytest
 from lsm.engines.hashlog import database, manifest
 from lsm.engines.hashlog.database import HashLog
-from lsm.errors import StorageError
+from lsm.errors import ReadOnlyError, StorageError
 
 SMALL = {"file_bytes": 4096}
 
@@ -79,3 +79,62 @@ def test_opening_interrupted_after_what_lay_before_a_tear_was_copied(tmp_path, m
             HashLog(tmp_path / "copy")
     with HashLog(tmp_path / "copy") as db:
         assert list(db) == [b"0", b"1"] and db.verify()
+
+
+@pytest.mark.parametrize("first", [0, 3], ids=["empty", "written to"])
+def test_no_memory_to_show_a_new_file(tmp_path, first):
+    """Nothing has changed then, or nothing is written any more: no write is acknowledged that HASHLOG does not lead to."""
+    expected = {}
+    with HashLog(tmp_path, _background=False, **SMALL) as db:
+        db._rotate()
+        for number in range(first):
+            expected[b"%d" % number] = b"v" * 1000
+            db.put(b"%d" % number, b"v" * 1000)
+        files = db._data
+
+        def refused():
+            raise MemoryError
+
+        files.show = refused
+        with pytest.raises(MemoryError):
+            db.put(b"big", b"x" * 10000)
+        del files.show
+        for number in range(9):
+            try:
+                db.put(b"later%d" % number, b"w" * 500)
+            except ReadOnlyError:
+                assert first == 0
+            else:
+                expected[b"later%d" % number] = b"w" * 500
+        assert dict(db.items()) == expected
+    for _ in range(2):
+        with HashLog(tmp_path) as db:
+            assert dict(db.items()) == expected
+
+
+def test_no_memory_to_show_what_a_merge_made(tmp_path):
+    with HashLog(tmp_path, _background=False, **SMALL) as db:
+        for number in range(40):
+            db.put(b"%d" % (number % 10), b"%d" % number * 300)
+        expected = dict(db.items())
+        db.flush()
+        files, genuine = db._data, db._data.replace_files
+
+        def merged(*how):
+            files.show = refused
+            genuine(*how)
+
+        def refused():
+            raise MemoryError
+
+        files.replace_files = merged
+        db.put(b"0", b"last")
+        expected[b"0"] = b"last"
+        with pytest.raises(MemoryError):
+            db.compact()
+        del files.show, files.replace_files
+        with pytest.raises(ReadOnlyError):
+            db.put(b"a", b"1")
+        assert dict(db.items()) == expected
+    with HashLog(tmp_path) as db:
+        assert dict(db.items()) == expected and db.verify()
