@@ -50,7 +50,8 @@ def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str],
 
     Other keywords are options of the new database. Raises DifferenceError when the copy does not hold the same, ValueError
     when a key or value is over the limits of the engine, and what opening, reading and writing raise. Whatever it
-    raises, there is nothing at `destination` then.
+    raises, there is nothing at `destination` then. (Only when its name could not be made durable and power is lost soon
+    after, the whole copy may be found there.)
 
     >>> db.put(b"kenya:capital", b"Nairobi")
     >>> print(lsm.convert("data", "copy", engine="lsm", compression="none"))
@@ -160,5 +161,17 @@ def _give_name(staging: str, place: str) -> None:
         os.rename(staging, place)           # not by Directory, whose names are short: this is the user's own
     except OSError as error:
         raise StorageError(error.errno, error.strerror, place) from error
-    with core.Directory(os.path.dirname(place)) as parent:
-        parent.sync()
+    try:
+        with core.Directory(os.path.dirname(place)) as parent:
+            parent.sync()
+    except BaseException:
+        _take_name(staging, place)
+        raise
+
+
+def _take_name(staging: str, place: str) -> None:
+    """Its name may not be durable: then it must not have it."""
+    try:
+        os.rename(place, staging)           # what is removed bit by bit must not have the name
+    except OSError:
+        shutil.rmtree(place, ignore_errors=True)

@@ -83,18 +83,42 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
             files.install(files.state)          # a database is there from the moment that HASHLOG is
         self._begin_hash(replayed.sequence, state.last_sequence)
         self._keep_recovered(files, replayed)
-        named = tuple(file.number for file in files.recovered)
-        unnamed = files.unnamed()
-        if unnamed or (files.state.open, files.state.options) != (named, state.options):
-            # files that held nothing, options that were given; and before anything is removed: the process before may have
-            # failed to make durable what this one sees
-            files.install(replace(files.state, open=named))
+        self._name_recovered(files, replayed)
         if not files.recovered:
             self._begin_hash(replayed.sequence, replayed.sequence)
-        for name in unnamed:
-            directory.unlink(name)
+        self._remove_unnamed(files, before)
         self.options, self._data = chosen, files
         self._merger = Merger(files, background)
+
+    def _name_recovered(self, files: DataFiles, replayed: recovery.Replayed) -> None:
+        """Have HASHLOG drop the files that held nothing, and before anything is written those behind a tear: the next recovery
+        would end at them, before newer files."""
+        named = tuple(file.number for file in files.recovered)
+        if files.state.open == named:
+            return
+        try:
+            files.install(replace(files.state, open=named))
+        except StorageError as error:
+            if replayed.torn is not None or not passes(error):
+                raise
+            logger.warning("%s: no room to drop files without records, trying again later: %s", self.path, str(error))
+
+    def _remove_unnamed(self, files: DataFiles, found: State | None) -> None:
+        """Remove what HASHLOG does not name, and note options that were given. Nothing is removed before a HASHLOG was made here:
+        the process before may have failed to make durable the one that was `found`."""
+        given = found is not None and found.options != files.state.options
+        unnamed = files.unnamed()
+        if files.installed == 0 and (unnamed or given):
+            try:
+                files.install(files.state)
+            except StorageError as error:
+                if given or not passes(error):
+                    raise
+                logger.warning("%s: no room to be rid of files that are not needed, the next open tries again: %s", self.path,
+                               str(error))
+                return
+        for name in unnamed:
+            files.directory.unlink(name)
 
     def _keep_recovered(self, files: DataFiles, replayed: recovery.Replayed) -> None:
         """What was replayed goes to files for keeping before anything else; without room for that, once there is room. Until

@@ -20,7 +20,8 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from lsm import _core
@@ -57,6 +58,7 @@ class DataFiles:
         self.active: _core.DataFile | None = None
         self.retired: list[tuple[int, dict[int, _core.DataFile]]] = []      # (newest moment that may need them, files)
         self.counters = Counters()
+        self.installed = 0                                      # how often HASHLOG was made anew since
         self.lock = threading.RLock()
 
     @property
@@ -101,7 +103,7 @@ class DataFiles:
 
     def switch(self, wanted: int) -> None:
         """Begin another data file, with room for a write of so many bytes. The caller holds the write lock. When this raises,
-        nothing has changed."""
+        nothing has changed, but that HASHLOG may name a file without records; or the store takes no more writes."""
         if self.store._sequence > manifest.SEQUENCE_MAX - (1 << 32):        # more than a file can hold
             raise StorageError(errno.EOVERFLOW, "all numbers of writes are used up: copy the database with `lsm convert`",
                                self.directory.path)
@@ -115,22 +117,40 @@ class DataFiles:
             except BaseException:
                 file.obsolete = self.store._failure is None     # no HASHLOG names it, nor ever will
                 raise
-            self._put_aside()
-            self.active = file
-            self.show()
+            if empty:
+                with self._decided():
+                    self._go_on_with(file)
+            else:
+                self._go_on_with(file)
 
     def retire_active(self) -> None:
-        """Go on without an active file: the next write makes one. The caller holds the write lock, or is alone."""
+        """Go on without an active file: the next write makes one. The caller holds the write lock, or is alone. When this raises,
+        nothing has changed."""
         with self.lock:
-            self._put_aside()
-            self.show()
+            self._go_on_with(None)
 
-    def _put_aside(self) -> None:
-        if self.active is not None and self.active.size > _core.LOG_HEADER:
-            self.written += (self.active,)
-        elif self.active is not None and self.active.number not in self.state.open:
-            self.active.obsolete = True
-        self.active = None
+    def _go_on_with(self, file: _core.DataFile | None) -> None:
+        before, written = self.active, self.written
+        if before is not None and before.size > _core.LOG_HEADER:
+            self.written = (*written, before)
+        self.active = file
+        try:
+            self.show()
+        except BaseException:
+            self.active, self.written = before, written
+            raise
+        if before is not None and before.number not in self.state.open:
+            before.obsolete = True              # it held nothing
+
+    @contextmanager
+    def _decided(self) -> Iterator[None]:
+        """HASHLOG says so already: what raises from here on leaves memory apart from it, and nothing may be written any more."""
+        try:
+            yield
+        except BaseException as error:
+            if not isinstance(error, Dropped):
+                self.store._fail(error)
+            raise
 
     def settle(self) -> None:
         """At close, with nobody else at work: make all that was written one for keeping. While what was recovered is not, for
@@ -164,9 +184,10 @@ class DataFiles:
         with self.lock:
             self._write_manifest(self._with(files=(*self.state.files, meta), without=[file.number],
                                             last_sequence=max(self.state.last_sequence, highest)))
-            self.written = self.written[1:]
-            self.kept = {**self.kept, file.number: again}
-            self.show()
+            with self._decided():
+                self.written = self.written[1:]
+                self.kept = {**self.kept, file.number: again}
+                self.show()
         self.counters.closed += 1
 
     def _make_hint(self, number: int, hint: bytes) -> None:
@@ -196,6 +217,7 @@ class DataFiles:
                 self.store._fail(error)         # which of the two is current, only the next open can tell
             raise
         self.state = state
+        self.installed += 1
 
     def replace_files(self, inputs: list[_core.DataFile], outputs: list[tuple[FileMeta, _core.DataFile, bytes]],
                       last_sequence: int) -> None:
@@ -205,6 +227,12 @@ class DataFiles:
             kept = [meta for meta in self.state.files if meta.number not in gone]
             self._write_manifest(self._with(files=[*kept, *(meta for meta, _, _ in outputs)], without=gone,
                                             last_sequence=max(last_sequence, self.state.last_sequence)))
+        with self._decided():
+            self._take_over(inputs, outputs, gone)
+
+    def _take_over(self, inputs: list[_core.DataFile], outputs: list[tuple[FileMeta, _core.DataFile, bytes]],
+                   gone: set[int]) -> None:
+        with self.lock:
             self.kept = {**self.kept, **{file.number: file for _, file, _ in outputs}}
             self.show()
         for _, file, hint in outputs:
