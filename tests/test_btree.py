@@ -1,5 +1,6 @@
 """The B-tree engine: what it does so that LMDB keeps the contract."""
 import os
+import threading
 
 import lsm
 import pytest
@@ -120,3 +121,30 @@ def test_without_the_package_it_says_what_to_install(path, monkeypatch):
     with pytest.raises(lsm.UnsupportedError, match=r"lsmkv\[btree\]"):
         opened(path)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("change", ["compact", "grow"])
+def test_reads_go_on_right_while_the_map_is_replaced(path, change):
+    """A get began its transaction in an environment that compaction was closing, or that was growing under it."""
+    with opened(path, lazy_sync=True, _map_bytes=1 << 20) as db:
+        db[b"k"] = b"v"
+        stop, wrong = threading.Event(), []
+
+        def read():
+            while not stop.is_set():
+                try:
+                    if db.get(b"k") != b"v":
+                        wrong.append("another value")
+                except Exception as error:
+                    wrong.append(error)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        for turn in range(30):
+            if change == "compact":
+                db.compact()
+            else:
+                db.write_many((b"%d:%d" % (turn, n), bytes(1000)) for n in range(100))
+        stop.set()
+        reader.join()
+        assert not wrong, wrong[:3]

@@ -312,3 +312,46 @@ def test_nothing_of_it_can_be_pickled(db):
 def test_engine_at_knows_directories(tmp_path):
     assert lsm.engine_at(tmp_path) is None and lsm.engine_at(tmp_path / "none") is None
     assert {"lsm", "memory"} <= set(ENGINES)
+
+
+@pytest.mark.parametrize("step", range(0, 6))
+def test_a_batch_in_memory_is_whole_when_it_is_interrupted(path, step):
+    """What a signal's handler raises comes out of any step: here, of one in the middle of a change of the SortedDict."""
+    from sortedcontainers import SortedDict
+
+    class Interrupted(SortedDict):
+        steps = 0
+
+        def __setitem__(self, key, value):
+            if Interrupted.steps == step:
+                dict.__setitem__(self, key, value)      # and not in its list
+                raise KeyboardInterrupt
+            Interrupted.steps += 1
+            super().__setitem__(key, value)
+
+    with lsm.open(path, engine="memory") as db:
+        db.write_many({b"a": b"old", b"z": b"old"})
+        db._rows = Interrupted(db._rows)
+        Interrupted.steps = 0
+        with db.snapshot() as then:
+            with pytest.raises(KeyboardInterrupt):
+                db.write([(b"%d" % n, b"new") for n in range(8)] + [(b"a", None)])
+            assert list(then.scan()) == [(b"a", b"old"), (b"z", b"old")]
+        assert list(db.scan()) == [(b"%d" % n, b"new") for n in range(8)] + [(b"z", b"old")]
+        assert len(db) == 9 and db.stats().bytes == 8 * 4 + 4
+
+
+def test_who_writes_in_the_middle_of_its_own_write_is_told(db, engine):
+    if not hasattr(db, "_writing"):
+        pytest.skip("not made of SimpleEngine")
+    apply = db._apply
+
+    def again(operations, sync):
+        with pytest.raises(lsm.BusyError):
+            db.put(b"inner", b"")
+        return apply(operations, sync)
+
+    db._apply = again
+    db.put(b"outer", b"")
+    del db._apply
+    assert list(db) == [b"outer"]

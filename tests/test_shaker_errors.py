@@ -7,12 +7,12 @@ from test_shaker import until
 
 from lsm import _core
 from lsm.errors import PolicyError, ReadOnlyError, StorageError
-from lsm.tree import shaker as shaking
+from lsm import background
 from lsm.tree.compaction import NOTHING, Merge
 
 
 def test_lack_of_room_is_told_tried_again_and_forgotten(monkeypatch):
-    monkeypatch.setattr(shaking, "RETRY_SECONDS", 0.005)
+    monkeypatch.setattr(background, "RETRY_SECONDS", 0.005)
     directory = _core.SimulatedDirectory()
     db = open_on(directory, {}, background=True)
     db.put(b"k", b"v")
