@@ -1,6 +1,6 @@
 """A full disk in the middle of put, flush, compaction, open: ENOSPC is said, reads go on, nothing acknowledged is lost.
 
-On a tmpfs of 8 MiB with a ballast file in it, whose removal is the room made afterwards.
+On a tmpfs of 16 MiB with a ballast file in it, whose removal is the room made afterwards.
 """
 
 import errno
@@ -11,7 +11,7 @@ import subprocess
 import lsm
 import pytest
 
-DISK, BALLAST = 8 << 20, 9 << 19       # more room than log: to reopen, what is in the log is written to tables first
+DISK, BALLAST = 16 << 20, 9 << 20       # more room is made than was filled: to reopen, what is in the log is written to tables first
 
 
 @pytest.fixture
