@@ -141,7 +141,8 @@ def by_h11(raw):
                 body += event.data
             if type(event) is not h11.EndOfMessage:
                 break
-            taken.append((request.method, request.target, body))
+            path, _, query = request.target.partition(b"?")     # an empty query is none
+            taken.append((request.method, path + (b"?" + query if query else b""), body))
             peer.send(h11.Response(status_code=204, headers=[]))
             peer.send(h11.EndOfMessage())
             if peer.our_state is h11.MUST_CLOSE:
