@@ -6,9 +6,11 @@ power goes); reads are right or raise; when the disk is well again they are righ
 process or the loss of power then holds all that was promised.
 """
 import errno
+import random
 
-from crash import process_bounds, states
-from crash_engine import MODELS, SMALL, Run, put_all, random_changes, sampled
+import pytest
+from crash import bounds, process_bounds, states
+from crash_engine import GONE, MODELS, SMALL, Run, put_all, random_changes, sampled
 from lsm import _core
 from lsm.errors import ReadOnlyError, StorageError
 
@@ -158,3 +160,94 @@ def workload(run, rng, batches=30):
 def told(plan, run):
     failed = [f"{o.kind} {o.name or o.other} -> {errno.errorcode[o.result]}" for o in run.journal if o.result]
     return f"plan {plan}; failed: {failed[:6]}; errors raised: {[repr(e)[:150] for e in run.errors[:4]]}"
+
+
+# ------------------------------------------------------------------------------- what is done on every engine's run
+
+def measured(make, workload, seed, figure):
+    """What `figure(run)` says of a run of the workload without a fault, before it is closed."""
+    run = make()
+    workload(run, random.Random(seed))
+    assert not run.errors
+    answer = figure(run)
+    run.db.close()
+    return answer
+
+
+def play(make, workload, seed, plan, every):
+    """The workload on a disk that fails so, and all that must hold afterwards."""
+    run = None
+    try:
+        run = make(plan=plan)
+        workload(run, random.Random(seed))
+        run.read()
+        count = run.check_afterwards(every, str(plan))
+        if plan["error"] in ROOM and not any(o.result for o in run.journal if "sync" in o.kind) and run.db is not None:
+            assert run.db._failure is None, "lack of room passes"
+        run.check_goes_on()
+        return count
+    except BaseException:
+        if run is not None:
+            print("WRONG:", told(plan, run))
+        raise
+
+
+def play_all(make, workload, seed, plans, every, salt, keep):
+    """Every plan, or a sample of one in `keep`."""
+    count = states = 0
+    for plan in sampled(plans, keep, salt):
+        count += 1
+        states += play(make, workload, seed, plan, every)
+    print(f"{count} of {len(plans)} plans; {states:,} states checked afterwards")
+
+
+def check_read_only_after_a_failed_sync(run, kind, part, by_write):
+    """A sync fails, of a write or of a flush: from then on nothing is written, and every call says why."""
+    run.write({b"a": b"1"}, sync=True)
+    run.directory.fail(errno.EIO, kind=kind, part=part)
+    if by_write:
+        run.write({b"a": b"2"}, sync=True)
+    else:
+        run.flush()
+    assert [type(error) for error in run.errors] == [StorageError] and run.errors[0].errno == errno.EIO
+    before = bounds(run.journal)[0]
+    for sync in (False, True):
+        with pytest.raises(ReadOnlyError) as caught:
+            run.db.put(b"b", b"refused", sync=sync)
+        assert caught.value.__cause__ is run.errors[0]
+    for call in (run.db.sync, run.db.flush, run.db.compact):
+        with pytest.raises(TYPED):
+            call()
+    assert bounds(run.journal)[0] == before
+    assert run.db[b"a"] == run.history[-1][b"a"]
+    run.check_afterwards(every=1)
+    run.check_goes_on()
+
+
+def check_no_room_at_every_size(make, workload, beyond, sizes):
+    """Writes are refused while the disk is full and go on when there is room again; nobody reopens anything. So many sizes, up
+    to what the workload needs and so many bytes beyond."""
+    most = measured(make, workload, "room", lambda run: run.directory.used) + beyond
+    count = 0
+    for capacity in range(0, most, most // sizes):
+        count += 1
+        run = make()
+        run.directory.capacity = capacity
+        try:
+            workload(run, random.Random("room"))
+            assert all(isinstance(error, StorageError) and error.errno == errno.ENOSPC for error in run.errors), run.errors
+            run.read()
+            run.check_afterwards(every=8)
+            if run.db is not None:
+                assert run.db._failure is None
+                run.directory.capacity = 1 << 40
+                for number in range(12):
+                    before = len(run.errors)
+                    run.write({b"room": b"%d" % number * 400, b"key01": GONE}, sync=number % 2 == 0)
+                    assert len(run.errors) == before, run.errors[-1]
+            run.directory.capacity = 1 << 40
+            run.check_goes_on()
+        except BaseException:
+            print("WRONG: capacity", capacity, told({}, run))
+            raise
+    print(f"{count} sizes of the disk")

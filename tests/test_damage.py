@@ -30,7 +30,7 @@ def build(path, rows):
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """A read-only open tries again in case a writer was just replacing files; here nobody is."""
-    monkeypatch.setattr("lsm.tree.database.READ_ONLY_TRIES", 1, raising=False)
+    monkeypatch.setattr("lsm.opening.READ_ONLY_TRIES", 1)
 
 
 @pytest.fixture(scope="module")

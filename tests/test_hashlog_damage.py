@@ -57,7 +57,7 @@ def read(files, accepted):
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """A read-only open tries again in case a writer was just replacing files; here nobody is."""
-    monkeypatch.setattr("lsm.engines.hashlog.database.READ_ONLY_TRIES", 1)
+    monkeypatch.setattr("lsm.opening.READ_ONLY_TRIES", 1)
 
 
 def flips(data, every=EVERY):

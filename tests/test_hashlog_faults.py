@@ -1,13 +1,13 @@
 """hashlog: every operation of a workload fails, once and for ever, with EIO and with ENOSPC; and a disk that is full at every
 size. The rules are those of fault_engine.py."""
 import errno
-import random
+from functools import partial
 
 import pytest
-from crash_engine import LONG, GONE, random_changes, sampled
-from fault_engine import ROOM, TYPED, told
+from crash_engine import LONG, random_changes
+from fault_engine import check_no_room_at_every_size, check_read_only_after_a_failed_sync, measured, play_all
 from hashlog_engine import FaultyHashRun, open_on
-from lsm.errors import ReadOnlyError, StorageError
+from lsm.errors import StorageError
 
 ERRORS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC}
 
@@ -33,43 +33,15 @@ def workload(run, rng, batches=30):
     run.read()
 
 
-def steps_of_workload(seed, mapped=True):
-    run = FaultyHashRun(mapped=mapped)
-    workload(run, random.Random(seed))
-    assert not run.errors and run.db.stats().merges
-    steps = run.directory.steps
-    run.db.close()
-    return steps
-
-
-def play(seed, plan, mapped=True, every=6):
-    run = None
-    try:
-        run = FaultyHashRun(mapped=mapped, plan=plan)
-        workload(run, random.Random(seed))
-        run.read()
-        count = run.check_afterwards(every, str(plan))
-        if plan["error"] in ROOM and not any(o.result for o in run.journal if "sync" in o.kind) and run.db is not None:
-            assert run.db._failure is None, "lack of room passes"
-        run.check_goes_on()
-        return count
-    except BaseException:
-        if run is not None:
-            print("WRONG:", told(plan, run))
-        raise
-
-
 @pytest.mark.parametrize("sticky", [False, True], ids=["once", "for ever"])
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("mapped", [True, False], ids=["mapped", "plain"])
 def test_every_operation_fails(mapped, error, sticky):
-    steps = steps_of_workload("faults", mapped)
+    make = partial(FaultyHashRun, mapped=mapped)
+    steps, merges = measured(make, workload, "faults", lambda run: (run.directory.steps, run.db.stats().merges))
+    assert merges
     plans = [{"error": ERRORS[error], "after": at, "sticky": sticky} for at in range(steps + 2)]
-    count = states = 0
-    for plan in sampled(plans, 5, f"{mapped} {error} {sticky}"):
-        count += 1
-        states += play("faults", plan, mapped)
-    print(f"{count} of {len(plans)} operations failed; {states:,} states checked afterwards")
+    play_all(make, workload, "faults", plans, every=6, salt=f"{mapped} {error} {sticky}", keep=5)
 
 
 SYNCS = [("sync", ".data"), ("sync", ".hint"), ("sync", "HASHLOG"), ("sync_directory", "")]
@@ -78,69 +50,18 @@ SYNCS = [("sync", ".data"), ("sync", ".hint"), ("sync", "HASHLOG"), ("sync_direc
 @pytest.mark.parametrize("sticky", [False, True], ids=["once", "for ever"])
 @pytest.mark.parametrize("kind, part", SYNCS)
 def test_every_sync_fails(kind, part, sticky):
-    clean = FaultyHashRun()
-    workload(clean, random.Random("syncs"))
-    steps = clean.directory.steps_of()[kind]
-    clean.db.close()
+    steps = measured(FaultyHashRun, workload, "syncs", lambda run: run.directory.steps_of()[kind])
     plans = [{"error": errno.EIO, "after": at, "sticky": sticky, "kind": kind, "part": part} for at in range(steps)]
-    count = states = 0
-    for plan in sampled(plans, 4, f"{kind} {part} {sticky}"):
-        count += 1
-        states += play("syncs", plan, every=3)
-    print(f"{count} plans; {states:,} states checked afterwards")
+    play_all(FaultyHashRun, workload, "syncs", plans, every=3, salt=f"{kind} {part} {sticky}", keep=4)
 
 
 @pytest.mark.parametrize("kind, part", [("sync", ".data"), ("sync_directory", "")])
 def test_after_a_failed_sync_the_store_is_read_only_with_the_cause(kind, part):
-    run = FaultyHashRun()
-    run.write({b"a": b"1"}, sync=True)
-    run.directory.fail(errno.EIO, kind=kind, part=part)
-    if part == ".data":
-        run.write({b"a": b"2"}, sync=True)
-    else:
-        run.flush()
-    assert [type(error) for error in run.errors] == [StorageError] and run.errors[0].errno == errno.EIO
-    for sync in (False, True):
-        with pytest.raises(ReadOnlyError) as caught:
-            run.db.put(b"b", b"refused", sync=sync)
-        assert caught.value.__cause__ is run.errors[0]
-    for call in (run.db.sync, run.db.flush, run.db.compact):
-        with pytest.raises(TYPED):
-            call()
-    assert run.db[b"a"] == run.history[-1][b"a"]
-    run.check_afterwards(every=1)
-    run.check_goes_on()
+    check_read_only_after_a_failed_sync(FaultyHashRun(), kind, part, by_write=part == ".data")
 
 
 def test_no_room_at_every_size_of_the_disk_then_room():
-    """Writes are refused while the disk is full and go on when there is room again; nobody reopens anything."""
-    clean = FaultyHashRun()
-    workload(clean, random.Random("room"))
-    most = clean.directory.used + (1 << 19)
-    clean.db.close()
-    count = 0
-    for capacity in range(0, most, most // (400 if LONG else 50)):
-        count += 1
-        run = FaultyHashRun()
-        run.directory.capacity = capacity
-        try:
-            workload(run, random.Random("room"))
-            assert all(isinstance(error, StorageError) and error.errno == errno.ENOSPC for error in run.errors), run.errors
-            run.read()
-            run.check_afterwards(every=8)
-            if run.db is not None:
-                assert run.db._failure is None
-                run.directory.capacity = 1 << 40
-                for number in range(12):
-                    before = len(run.errors)
-                    run.write({b"room": b"%d" % number * 400, b"key01": GONE}, sync=number % 2 == 0)
-                    assert len(run.errors) == before, run.errors[-1]
-            run.directory.capacity = 1 << 40
-            run.check_goes_on()
-        except BaseException:
-            print("WRONG: capacity", capacity, told({}, run))
-            raise
-    print(f"{count} sizes of the disk")
+    check_no_room_at_every_size(FaultyHashRun, workload, beyond=1 << 19, sizes=400 if LONG else 50)
 
 
 def test_no_room_to_copy_what_was_recovered():

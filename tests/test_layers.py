@@ -21,7 +21,7 @@ LAYERS = [
     ["lsm._chosen"],
     ["lsm.options", "lsm.stats", "lsm.place", "lsm.contract", "lsm.contract.reading", "lsm.contract.moment",
      "lsm.contract.engine", "lsm.contract.simple"],
-    ["lsm.bell", "lsm.background", "lsm.lifecycle"],
+    ["lsm.bell", "lsm.background", "lsm.lifecycle", "lsm.opening"],
     ["lsm.tree", "lsm.tree.*"],
     ["lsm.engines", "lsm.engines.*"],
     ["lsm.registry"],

@@ -144,9 +144,16 @@ include "binding/chunks.pxi"
 include "binding/cursor.pxi"
 include "binding/snapshot.pxi"
 
-cdef class HashStore(Writer)
-cdef class HashSorted
+cdef class HashSorted               # a moment holds one
 
 include "binding/data_file.pxi"
+include "binding/data_builder.pxi"
+include "binding/hash_keydir.pxi"
+include "binding/hash_undo.pxi"
+include "binding/hash_write.pxi"
+include "binding/hash_batch.pxi"
+include "binding/hash_load.pxi"
+include "binding/hash_merge.pxi"
 include "binding/hash_store.pxi"
 include "binding/hash_moment.pxi"
+include "binding/hash_rows.pxi"

@@ -1,5 +1,5 @@
-"""Lifecycle: how a database over a core's Gate is opened, refused, left behind by a fork, and closed. Said once, for all
-engines that have one.
+"""Lifecycle: how a database over a core's Gate is opened, refused, left behind by a fork, and closed, and what its store calls
+back for when it needs other files. Said once, for all engines that have one.
 
 Invariants: exactly one database that may write has the directory's lock. After `close`, or in the child of a fork, every
 operation raises; a child never changes a file of its parent's.
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lsm.background import Background
+from lsm.background import Background, passes
 from lsm.errors import ClosedError, ForkedError, ReadOnlyError
 from lsm.place import check_ours, directory_at, lock
 
@@ -53,6 +53,10 @@ class Lifecycle(OtherHalf):
     @abstractmethod
     def _let_go(self, ended: bool) -> None:
         """Let go of memory and files; if not all has `ended`, of what the background thread does not use."""
+
+    @abstractmethod
+    def _must_not_rotate(self) -> bool:
+        """Is this thread in the middle of a change of the files?"""
 
     # ------------------------------------------------------------ opening
 
@@ -105,6 +109,27 @@ class Lifecycle(OtherHalf):
     def _check_open(self) -> None:
         if self._gate & self.core.GATE_SHUT_FLAG:
             self._refuse()
+
+    # ------------------------------------------------------------ called back by the store
+
+    def _may_rotate(self) -> bool:
+        return self._background().may_rotate()          # type: ignore[union-attr]  # only who may not write has none
+
+    def _wait_for_room(self) -> None:
+        self._background().wait_for_room()              # type: ignore[union-attr]
+
+    def _changed(self, change: Callable[[], None]) -> None:
+        """Have the files changed, and tell the background thread. What goes wrong, but for lack of room, ends all writing: a sync
+        may be what failed."""
+        try:
+            change()
+        except BaseException as error:
+            if not passes(error):
+                self._fail(error)
+            raise
+        background = self._background()
+        if background is not None:
+            background.tell()
 
     # ------------------------------------------------------------ closing
 
@@ -173,14 +198,6 @@ class Lifecycle(OtherHalf):
     def __reduce__(self) -> Any:
         raise TypeError("a database belongs to its process and cannot be pickled: pickle its path and open it there "
                         "with read_only=True")
-
-
-def check_lock_timeout(lock_timeout: object) -> None:
-    """Raise TypeError or ValueError when it is no number of seconds."""
-    if isinstance(lock_timeout, bool) or not isinstance(lock_timeout, (int, float)):
-        raise TypeError(f"lock_timeout is a number of seconds, not {type(lock_timeout).__name__}")
-    if not 0 <= lock_timeout < float("inf"):
-        raise ValueError(f"lock_timeout is a number of seconds from 0, not {lock_timeout!r}")
 
 
 _alive: weakref.WeakSet[Lifecycle] = weakref.WeakSet()

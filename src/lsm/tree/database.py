@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from dataclasses import replace
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from lsm.contract.report import Report
-from lsm.lifecycle import Lifecycle, check_lock_timeout
-from lsm.errors import CorruptionError, NotADatabaseError, StorageError
+from lsm.errors import NotADatabaseError, StorageError
+from lsm.lifecycle import Lifecycle
+from lsm.opening import check_arguments, check_lock_timeout, read_beside_a_writer
 from lsm.options import Options
 from lsm.stats import Stats
 from lsm.tree import checkpoint, inspect, manifest, recovery
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from lsm import _core
 
 logger = logging.getLogger("lsm")
-
-READ_ONLY_TRIES = 5         # a writer may replace what a reader is just about to open
 
 
 class Database(Lifecycle):
@@ -60,7 +57,7 @@ class Database(Lifecycle):
                  options: Options | None = None, _directory: _core.Directory | None = None, _background: bool = True,
                  **keywords: Any) -> None:
         check_lock_timeout(lock_timeout)                    # before anything is touched
-        _check_arguments(self.core, block_cache, options, keywords)
+        check_arguments(self.core, Options, block_cache, options, keywords).check_available(self.core.compressions)
         self._open(path, create, read_only, lock_timeout, _directory, manifest.CURRENT, foreign,
                    lambda directory: self._open_to_read(directory, block_cache, options, keywords),
                    lambda directory: self._open_to_write(directory, create, block_cache, options, keywords, _background))
@@ -126,23 +123,19 @@ class Database(Lifecycle):
 
     def _open_to_read(self, directory: _core.Directory, cache: _core.BlockCache | None, options: Options | None,
                       keywords: dict[str, Any]) -> None:
-        for tries_left in reversed(range(READ_ONLY_TRIES)):
-            try:
-                state = manifest.load(directory)
-                if state is None:
-                    raise NotADatabaseError(self.path)
-                chosen = Options.from_keywords(options or state.options, **keywords)
-                chosen.check_available(self.core.compressions)
-                tree = self._tree_of(directory, replace(state, options=chosen), cache)
-                replayed = recovery.replay(self.core, directory, state)
-                break
-            except (CorruptionError, StorageError):
-                if not tries_left:
-                    raise
-                time.sleep(0.01)            # a writer may have been replacing just these files
-        self._begin(replayed.sequence, replayed.sequence, chosen.memtable_bytes)
+        def read() -> tuple[Tree, recovery.Replayed]:
+            state = manifest.load(directory)
+            if state is None:
+                raise NotADatabaseError(self.path)
+            chosen = Options.from_keywords(options or state.options, **keywords)
+            chosen.check_available(self.core.compressions)
+            tree = self._tree_of(directory, replace(state, options=chosen), cache)
+            return tree, recovery.replay(self.core, directory, state)
+
+        tree, replayed = read_beside_a_writer(read)
+        self._begin(replayed.sequence, replayed.sequence, tree.options.memtable_bytes)
         tree.show_recovered(tuple(memtable for _, memtable in reversed(replayed.memtables)))
-        self.options, self._tree, self._shaker = chosen, tree, None      # type: ignore[assignment]  # read-only: nothing shakes
+        self.options, self._tree, self._shaker = tree.options, tree, None    # type: ignore[assignment]  # nothing shakes
 
     def _tree_of(self, directory: _core.Directory, state: manifest.State, cache: _core.BlockCache | None) -> Tree:
         cache = cache if cache is not None else self.core.BlockCache(state.options.block_cache_bytes)
@@ -153,23 +146,10 @@ class Database(Lifecycle):
     # ------------------------------------------------------------ called back by the store
 
     def _rotate(self) -> None:
-        try:
-            self._tree.switch()
-        except BaseException as error:
-            if not passes(error):
-                self._fail(error)           # a sync of the log, the manifest or the directory may be what failed
-            raise
-        if self._shaker is not None:
-            self._shaker.tell()
+        self._changed(self._tree.switch)
 
     def _must_not_rotate(self) -> bool:
         return self._tree.is_changing_here()
-
-    def _may_rotate(self) -> bool:
-        return self._shaker.may_rotate()
-
-    def _wait_for_room(self) -> None:
-        self._shaker.wait_for_room()
 
     def _flush_up_to(self, sequence: int) -> None:
         self._shaker.wait(lambda: all(one.memtable.last_sequence > sequence for one in self._tree.sealed))
@@ -265,16 +245,3 @@ class Database(Lifecycle):
 
     def _background(self) -> Shaker | None:
         return getattr(self, "_shaker", None)
-
-def _check_arguments(core: ModuleType, block_cache: object, options: object, keywords: dict[str, Any]) -> None:
-    if block_cache is not None and not isinstance(block_cache, core.BlockCache):
-        raise TypeError(f"block_cache is an lsm.BlockCache, not {type(block_cache).__name__}: "
-                        "for a cache of one's own give block_cache_bytes=")
-    if options is not None and not isinstance(options, Options):
-        raise TypeError(f"options is an lsm.Options, not {type(options).__name__}: "
-                        "give its fields as keywords, or options=lsm.Options(...)")
-    Options.from_keywords(options, **keywords).check_available(core.compressions)
-    if options is not None and keywords:
-        raise TypeError(f"give options= or its fields as keywords, not both: {', '.join(keywords)}")
-
-

@@ -16,6 +16,7 @@ begun again. Threads: one, before anybody else sees the database.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -41,32 +42,52 @@ class Replayed:
 
 def replay(core: ModuleType, directory: _core.Directory, state: manifest.State) -> Replayed:
     """Read every log the manifest names. Changes nothing."""
-    memtables = []
-    sequence = state.last_sequence
+    memtables: list[tuple[int, _core.Memtable]] = []
+
+    def read(number: int, name: str, sequence: int) -> tuple[int, int, bool, int]:
+        memtable = core.Memtable()
+        memtables.append((number, memtable))
+        return core.replay_log(_read_log(directory, name), name, number, state.database_id, sequence,   # type: ignore[no-any-return]
+                               memtable, directory.path)
+
+    def watermark(number: int, name: str) -> int:
+        return core.log_highest_watermark(_read_log(directory, name), number)       # type: ignore[no-any-return]
+
+    sequence, torn = replay_run(directory.path, [(number, log_name(number)) for number in state.logs], state.last_sequence,
+                                core.LOG_HEADER, read, watermark)
+    return Replayed(tuple(memtables), sequence, torn)
+
+
+def replay_run(path: str, files: Iterable[tuple[int, str]], sequence: int, header: int,
+               read: Callable[[int, str, int], tuple[int, int, bool, int]],
+               watermark: Callable[[int, str], int]) -> tuple[int, tuple[str, int] | None]:
+    """Read one run of records, of consecutive sequence, through files of these (number, name), oldest first; of each the first
+    `header` bytes are no record. `sequence` is that of the last write before the run.
+
+    `read(number, name, sequence)` reads one: (last sequence, offset where its records end, whether in a tear, highest sync
+    watermark). Behind a tear nothing counts, and `watermark(number, name)` answers only the highest watermark of later files.
+    Answers (last sequence of all, the file and where in it the run ended in a tear). CorruptionError when what a watermark
+    says had been synced is missing.
+    """
     synced = 0
     ended: tuple[str, int] | None = None                # where the run of records ended, once it has
     cut: tuple[str, int] | None = None
     last = ("", 0)
-    for number in state.logs:
-        name = log_name(number)
-        data = _read_log(directory, name)
+    for number, name in files:
         if ended is not None:
-            synced = max(synced, core.log_highest_watermark(data, number))
+            synced = max(synced, watermark(number, name))
             continue
-        memtable = core.Memtable()
-        sequence, offset, torn, watermark = core.replay_log(
-            data, name, number, state.database_id, sequence, memtable, directory.path)
-        synced = max(synced, watermark)
-        if offset > core.LOG_HEADER or not torn or not last[0]:
-            last = (name, offset)                       # a log torn at its head: the end of the one before is missing
-        memtables.append((number, memtable))
+        sequence, offset, torn, highest = read(number, name, sequence)
+        synced = max(synced, highest)
+        if offset > header or not torn or not last[0]:
+            last = (name, offset)                       # a file torn at its head: the end of the one before is missing
         if torn:
             ended, cut = last, (name, offset)
     if synced > sequence:
         name, offset = ended or last
-        raise CorruptionError(os.path.join(directory.path, name), offset,
+        raise CorruptionError(os.path.join(path, name), offset,
                               f"writes up to {synced} had been synced to disk, but none after {sequence} is there")
-    return Replayed(tuple(memtables), sequence, cut)
+    return sequence, cut
 
 
 def _read_log(directory: _core.Directory, name: str) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from types import ModuleType
@@ -30,12 +29,11 @@ from lsm.engines.hashlog.manifest import State
 from lsm.engines.hashlog.merge import carry_out
 from lsm.engines.hashlog.merger import Merger
 from lsm.engines.hashlog.options import HashLogOptions
-from lsm.errors import CorruptionError, NotADatabaseError, StorageError
-from lsm.lifecycle import Lifecycle, check_lock_timeout
+from lsm.errors import NotADatabaseError, StorageError
+from lsm.lifecycle import Lifecycle
+from lsm.opening import check_arguments, check_lock_timeout, read_beside_a_writer
 
 logger = logging.getLogger("lsm")
-
-READ_ONLY_TRIES = 5         # a writer may replace what a reader is just about to open
 
 
 class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # its methods are C and have shapes of their own
@@ -62,7 +60,7 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
                  options: HashLogOptions | None = None, _directory: _core.Directory | None = None, _background: bool = True,
                  **keywords: Any) -> None:
         check_lock_timeout(lock_timeout)                    # before anything is touched
-        _check_arguments(block_cache, options, keywords)
+        check_arguments(_core, HashLogOptions, block_cache, options, keywords)
         self._merger: Merger | None = None
         self._open(path, create, read_only, lock_timeout, _directory, manifest.MARKER, manifest.foreign,
                    lambda directory: self._open_to_read(directory, block_cache, options, keywords),
@@ -136,22 +134,18 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
 
     def _open_to_read(self, directory: _core.Directory, cache: _core.BlockCache | None, options: HashLogOptions | None,
                       keywords: dict[str, Any]) -> None:
-        for tries_left in reversed(range(READ_ONLY_TRIES)):
-            try:
-                state = manifest.load(directory)
-                if state is None:
-                    raise NotADatabaseError(self.path)
-                chosen = HashLogOptions.from_keywords(options or state.options, **keywords)
-                self._drop_files()
-                files = self._files_of(directory, replace(state, options=chosen), cache)
-                replayed = recovery.load(files)
-                break
-            except (CorruptionError, StorageError):
-                if not tries_left:
-                    raise
-                time.sleep(0.01)            # a writer may have been replacing just these files
+        def read() -> tuple[DataFiles, recovery.Replayed]:
+            state = manifest.load(directory)
+            if state is None:
+                raise NotADatabaseError(self.path)
+            chosen = HashLogOptions.from_keywords(options or state.options, **keywords)
+            self._drop_files()
+            files = self._files_of(directory, replace(state, options=chosen), cache)
+            return files, recovery.load(files)
+
+        files, replayed = read_beside_a_writer(read)
         self._begin_hash(replayed.sequence, replayed.sequence)
-        self.options, self._data = chosen, files
+        self.options, self._data = files.state.options, files
 
     def _files_of(self, directory: _core.Directory, state: State, cache: _core.BlockCache | None) -> DataFiles:
         cache = cache if cache is not None else _core.BlockCache(state.options.block_cache_bytes)
@@ -160,29 +154,13 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
     # ------------------------------------------------------------ called back by the store
 
     def _rotate(self) -> None:
-        self._change(lambda: self._data.switch(self.wanted))
+        self._changed(lambda: self._data.switch(self.wanted))
 
     def _retire_active(self) -> None:
-        self._change(self._data.retire_active)
-
-    def _change(self, change: Any) -> None:
-        try:
-            change()
-        except BaseException as error:
-            if not passes(error):
-                self._fail(error)           # a sync of the file, of HASHLOG or the directory may be what failed
-            raise
-        if self._merger is not None:
-            self._merger.tell()
+        self._changed(self._data.retire_active)
 
     def _must_not_rotate(self) -> bool:
         return self._data.is_changing_here()
-
-    def _may_rotate(self) -> bool:
-        return self._merger.may_rotate()        # type: ignore[union-attr]  # only read-only databases have none
-
-    def _wait_for_room(self) -> None:
-        self._merger.wait_for_room()            # type: ignore[union-attr]
 
     def _flush_up_to(self, sequence: int) -> None:
         self._merger.wait_until_kept(self._data.recovered)      # type: ignore[union-attr]
@@ -296,14 +274,3 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
             return                              # the merger, or a thread of the parent's, may be using it
         self._drop_files()
         self._data.let_go()
-
-
-def _check_arguments(block_cache: object, options: object, keywords: dict[str, Any]) -> None:
-    if block_cache is not None and not isinstance(block_cache, _core.BlockCache):
-        raise TypeError(f"block_cache is an lsm.BlockCache, not {type(block_cache).__name__}: "
-                        "for a cache of one's own give block_cache_bytes=")
-    if options is not None and not isinstance(options, HashLogOptions):
-        raise TypeError(f"options is a HashLogOptions, not {type(options).__name__}: give its fields as keywords")
-    HashLogOptions.from_keywords(options, **keywords)
-    if options is not None and keywords:
-        raise TypeError(f"give options= or its fields as keywords, not both: {', '.join(keywords)}")

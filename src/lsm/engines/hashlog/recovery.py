@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from lsm import _core
 from lsm.engines.hashlog.datafiles import FILE_BYTES_LIMIT, DataFiles
 from lsm.errors import CorruptionError
+from lsm.tree.recovery import replay_run
 
 logger = logging.getLogger("lsm")
 
@@ -63,30 +64,24 @@ def _load_kept(files: DataFiles, file: _core.DataFile) -> None:
 
 
 def _replay(files: DataFiles) -> Replayed:
-    state, store, path = files.state, files.store, files.directory.path
+    state = files.state
     found: list[_core.DataFile] = []
-    sequence, synced = state.last_sequence, 0
-    ended: tuple[str, int] | None = None                # where the run of records ended, once it has
-    cut: tuple[str, int] | None = None
-    last = ("", 0)
-    for number in state.open:
-        name = _core.data_file_name(number)
+
+    def opened(number: int) -> tuple[_core.DataFile, bytes]:
         file = files.open_file(number, 0)
-        image = files.image(file, file.size)
-        if ended is not None:
-            synced = max(synced, _core.data_highest_watermark(image, number))
-            continue
-        sequence, offset, torn, watermark = store._replay(image, file, state.database_id, sequence)
+        return file, files.image(file, file.size)
+
+    def read(number: int, _: str, sequence: int) -> tuple[int, int, bool, int]:
+        file, image = opened(number)
+        sequence, offset, torn, watermark = files.store._replay(image, file, state.database_id, sequence)
         file.ends_at(offset)
-        synced = max(synced, watermark)
-        if offset > _core.LOG_HEADER or not torn or not last[0]:
-            last = (name, offset)                       # a file torn at its head: the end of the one before is missing
         if offset > _core.LOG_HEADER:
             found.append(file)
-        if torn:
-            ended, cut = last, (name, offset)
-    if synced > sequence:
-        name, offset = ended or last
-        raise CorruptionError(os.path.join(path, name), offset,
-                              f"writes up to {synced} had been synced to disk, but none after {sequence} is there")
-    return Replayed(tuple(found), sequence, cut)
+        return sequence, offset, torn, watermark
+
+    def watermark(number: int, _: str) -> int:
+        return _core.data_highest_watermark(opened(number)[1], number)
+
+    names = [(number, _core.data_file_name(number)) for number in state.open]
+    sequence, torn = replay_run(files.directory.path, names, state.last_sequence, _core.LOG_HEADER, read, watermark)
+    return Replayed(tuple(found), sequence, torn)
