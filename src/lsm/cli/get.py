@@ -19,8 +19,8 @@ def get(
     engine: Engine = None,
 ) -> None:
     """Print the value of a key, and an end of line. Status 1 when there is no such key."""
-    if raw + escaped + json > 1:
-        raise typer.BadParameter("of --raw, --escaped and --json give one")
+    if raw and json:
+        raise typer.BadParameter("of --raw and --json give one")
     wanted = given(key, escaped)
     with Watch("get"), open_to_read(path, engine) as db:
         value = db.get(wanted)
@@ -30,10 +30,8 @@ def get(
         raise Failed(f"{path}: there is no key {shown(wanted)}")
     if raw:
         output().write(value)
-    elif escaped or is_terminal() and not _harmless(value):
-        print_line(shown(value))
     elif not json:
-        output().write(value + b"\n")
+        print_line(shown(value)) if escaped or is_terminal() and not _harmless(value) else output().write(value + b"\n")
 
 
 def _harmless(value: bytes) -> bool:
