@@ -12,7 +12,7 @@ from lsm import dump
 def read(data, name="in.csv", **columns):
     file = io.BytesIO(data if isinstance(data, bytes) else data.encode())
     file.name = name
-    return list(dump.read(file, None if name.endswith("sv") else "csv", **columns))
+    return list(dump.read(file, None if name.endswith(".tsv") else "csv", **columns))
 
 
 def test_two_columns_are_key_and_value():
@@ -50,7 +50,7 @@ def test_nonsense_is_named_by_its_line(data, columns, told):
 
 def test_columns_are_for_csv_alone():
     with pytest.raises(lsm.OptionError, match="with csv: this is jsonl"):
-        read('{"key": "a", "value": "b"}', key="a")
+        list(dump.read(io.BytesIO(b'{"key": "a", "value": "b"}'), key="a"))
     with pytest.raises(lsm.OptionError, match="format='csv'"):
         dump.write([], io.BytesIO(), "csv")
 

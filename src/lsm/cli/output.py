@@ -47,6 +47,9 @@ def as_json(thing: Any) -> Any:
         return dict(_member(name, value) for name, value in thing.items())
     if isinstance(thing, (list, tuple)):
         return [as_json(one) for one in thing]
+    if isinstance(thing, bytes):
+        (name, said), = dict([_member("", thing)]).items()
+        return {"base64": said} if name else said
     return thing if thing is None or isinstance(thing, (bool, int, float, str)) else str(thing)
 
 
