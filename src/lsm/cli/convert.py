@@ -1,15 +1,40 @@
 """`lsm convert`: a database copied into another engine, and compared."""
-import sys
+import os
 from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
 
 import lsm
-from lsm.cli.bar import bar
+from lsm.cli.arguments import Json, Quiet
+from lsm.cli.completion import complete_directory, complete_engine
+from lsm.cli.outcome import say
+from lsm.cli.output import print_json
+from lsm.cli.watch import Watch
+from lsm.conversion import STAGING
 
 STEPS = {"count": "counting", "copy": "copying", "verify": "comparing"}
 
 
-def convert(source: Path, destination: Path, engine: str, source_engine: str | None, quiet: bool) -> None:
-    with bar() as progress:
+def convert(
+    source: Annotated[Path, typer.Argument(help="The directory of a database of any engine. It is only read.",
+                                           autocompletion=complete_directory)],
+    destination: Annotated[Path, typer.Argument(help="A new or an empty directory.", autocompletion=complete_directory)],
+    engine: Annotated[str, typer.Option(metavar="NAME", help="The engine of the copy: lsm, hashlog, btree, pylsm, ...",
+                                          autocompletion=complete_engine)],
+    source_engine: Annotated[
+        Optional[str], typer.Option(metavar="NAME", help="The engine of the source.", show_default="told from its files",
+                                    autocompletion=complete_engine)
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Copy a database into another engine, then read both and compare every row. When that fails there is no copy."""
+    from lsm.cli.bar import bar
+
+    with Watch("convert") as watch, bar() as progress:
+        staging = Path(f"{os.path.abspath(destination)}{STAGING}")
+        watch.leftovers += [staging] * (not os.path.lexists(staging))
         tasks = {}
 
         def tell(step: str, rows: int, total: int | None) -> None:
@@ -19,5 +44,7 @@ def convert(source: Path, destination: Path, engine: str, source_engine: str | N
 
         converted = lsm.convert(source, destination, engine=engine, source_engine=source_engine,
                                 progress=None if progress.disable else tell)
-    if not quiet:
-        print(f"lsm convert: {converted}; {source} is as it was", file=sys.stderr)
+    if json:
+        print_json(path=str(destination), rows=converted.rows, bytes=converted.bytes)
+    elif not quiet:
+        say("convert", f"{converted}; {source} is as it was")

@@ -1,11 +1,11 @@
-"""Formats: by their names, and told from how a file begins."""
+"""Formats: by their names, and told from how a file begins; CSV, which begins like anything, from how it is called."""
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
-from lsm.dump import binary, jsonl, text
+from lsm.dump import binary, csv, jsonl, text
 from lsm.dump.lines import BYTE_ORDER_MARK, read_lines, write_lines
 from lsm.errors import FormatError, OptionError
 
@@ -24,25 +24,31 @@ def _of_lines(encode: Callable[..., bytes], decode: Callable[[bytes], tuple[byte
 
 FORMATS = {"text": _of_lines(text.encode, text.decode), "jsonl": _of_lines(jsonl.encode, jsonl.decode),
            "binary": Format(binary.write, binary.read)}
+READERS = {**{name: format.read for name, format in FORMATS.items()}, "csv": csv.read}
 
 
 def write(entries: Iterable[Any], file: BinaryIO, format: str = "text") -> int:
     """Write every entry, (key, value) or (key, None), in the format; answers how many. Text and JSON lines also take
     (key, value, sequence number). What `entries` raises passes through, with all before it written."""
-    return _format(format).write(entries, file)
+    return _known(format, FORMATS).write(entries, file)     # type: ignore[no-any-return]
 
 
-def read(file: BinaryIO, format: str | None = None) -> Iterator[tuple[bytes, bytes | None]]:
-    """The entries of a file that was opened for reading bytes, in their order. The format is told from its beginning when it
-    is not given; the file must be buffered, or able to seek, for that. Raises FormatError, VersionError."""
+def read(file: BinaryIO, format: str | None = None, **columns: Any) -> Iterator[tuple[bytes, bytes | None]]:
+    """The entries of a file that was opened for reading bytes, in their order. The format is told from its beginning, or a name
+    that ends in `.csv` or `.tsv`, when it is not given; the file must be buffered, or able to seek, for that. `columns` are
+    those of CSV: `key`, `value`, `delimiter`, `header`. Raises FormatError, VersionError."""
     name = _name(file)
-    return _format(format or _told(file, name)).read(file, name)
+    format = format or _told(file, name)
+    for column, given in columns.items():
+        if format != "csv":
+            raise OptionError(column, given, f"it with csv: this is {format}")
+    return _known(format, READERS)(file, name, **columns)   # type: ignore[no-any-return]
 
 
-def _format(name: str) -> Format:
-    if name not in FORMATS:
-        raise OptionError("format", name, " or ".join(map(repr, FORMATS)))
-    return FORMATS[name]
+def _known(name: str, formats: dict[str, Any]) -> Any:
+    if name not in formats:
+        raise OptionError("format", name, " or ".join(map(repr, formats)))
+    return formats[name]
 
 
 def _name(file: BinaryIO) -> str:
@@ -61,4 +67,6 @@ def _told(file: BinaryIO, name: str) -> str:
         return "binary"
     if head.startswith(b"lsm.log\n"):
         raise FormatError(name, "byte 0", "this is a log of a database: `lsm dump` makes of it what can be loaded")
-    return "jsonl" if head.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"{") else "text"
+    if head.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"{"):
+        return "jsonl"
+    return "csv" if name.endswith((".csv", ".tsv")) else "text"

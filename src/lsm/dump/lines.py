@@ -16,16 +16,20 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 def numbered_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
     """(number from 1, line). A line ends at \\n or \\r\\n; a byte order mark at the head of the file is left out."""
+    for number, line in whole_lines(file, name):
+        line = line.removesuffix(b"\n").removesuffix(b"\r")
+        if line.strip():
+            yield number, line
+
+
+def whole_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
+    """The same with the ends of lines, and with blank ones."""
     number = 0
     while line := file.readline(LINE_BYTES_MAX + 1):
         number += 1
         if len(line) > LINE_BYTES_MAX:
             raise FormatError(name, f"line {number}", "it is longer than any key and value together")
-        if number == 1:
-            line = line.removeprefix(BYTE_ORDER_MARK)
-        line = line.removesuffix(b"\n").removesuffix(b"\r")
-        if line.strip():
-            yield number, line
+        yield number, line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
 
 
 def write_lines(entries: Iterable[Any], file: BinaryIO, encode: Callable[..., bytes]) -> int:

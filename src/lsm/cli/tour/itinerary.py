@@ -1,5 +1,4 @@
 """The steps of the tour in their order, and what surrounds them: the directory, the console, the exit status."""
-import os
 import random
 import shutil
 import sys
@@ -13,6 +12,7 @@ import lsm
 from lsm.cli.tour import changing, crash, loading, picture, reading, upkeep
 from lsm.cli.tour.corpus import standard_library
 from lsm.cli.tour.guide import BrokenPromise, Guide
+from lsm.cli.watch import Watch
 
 SEED = 2_026
 
@@ -26,20 +26,13 @@ def take(path: Path | None, quick: bool) -> int:
         print(f"lsm tour: {refused}", file=sys.stderr)
         return 2
     try:
-        walk(Guide(console), place, quick)
+        with Watch("tour") as watch:
+            watch.leftovers += [place] * (path is None)
+            walk(Guide(console), place, quick)
         return 0
     except BrokenPromise as broken:
         print(f"lsm tour: a promise was broken: {broken}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)        # whoever read us has had enough: `lsm tour | head`
-        return 1
-    except (lsm.Error, OSError) as error:
-        print(f"lsm tour: {type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("lsm tour: interrupted", file=sys.stderr)
-        return 130
     finally:
         if path is None:
             shutil.rmtree(place, ignore_errors=True)
