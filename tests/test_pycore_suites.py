@@ -13,7 +13,7 @@ import test_damage
 import test_kill
 import test_model
 from crash_engine import SMALL, TIERED, check_killed, check_states
-from fault_engine import FaultyRun, workload
+from fault_engine import FaultyRun, measured, play, workload
 from plain_directory import SimulatedPyDB
 from test_chunks import (  # noqa: F401
     filled,
@@ -41,7 +41,6 @@ from test_damage import (  # noqa: F401
     test_without_its_current_file_it_is_no_new_database,
     victim,
 )
-from test_fault_engine import play
 from test_regressions import (  # noqa: F401
     test_a_failed_switch_of_manifests_does_not_take_the_new_tables_along,
     test_a_failed_sync_in_rotation_turns_the_store_read_only,
@@ -106,12 +105,9 @@ def test_power_loss_and_death_at_operations_of_a_workload(name, options):
 @pytest.mark.parametrize("error", [5, 28], ids=["EIO", "ENOSPC"])
 @pytest.mark.parametrize("sticky", [False, True], ids=["once", "for ever"])
 def test_operations_fail(error, sticky):
-    clean = FaultyRun()
-    workload(clean, random.Random("plain faults"))
-    steps = clean.directory.steps
-    clean.db.close()
+    steps = measured(FaultyRun, workload, "plain faults", lambda run: run.directory.steps)
     for after in range(1, steps, steps // 12):
-        play("plain faults", {"error": error, "after": after, "sticky": sticky}, every=12)
+        play(FaultyRun, workload, "plain faults", {"error": error, "after": after, "sticky": sticky}, every=12)
 
 
 @pytest.mark.timeout(120, method="thread")
