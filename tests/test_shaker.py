@@ -208,3 +208,35 @@ def test_a_forgotten_database_is_collected_its_thread_ends_and_its_lock_is_free(
     assert not thread.is_alive()
     with lsm.open(path) as again:
         assert dict(again.items()) == {b"k": b"v"}
+
+
+def test_a_background_thread_that_python_takes_for_ended_is_waited_for(path, monkeypatch):
+    """What is left when a signal's handler raised in `Thread.is_alive` (bpo-45274): Python says that the thread has ended, and does
+    not wait for it. Closing would then flush beside it, and give the lock away while it still wrote."""
+    with lsm.open(path, memtable_bytes=4096) as db:
+        thread = db._shaker.thread
+        monkeypatch.setattr(thread, "is_alive", lambda: False)
+        monkeypatch.setattr(thread, "join", lambda timeout=None: None)
+        for number in range(300):
+            db[b"%04d" % number] = bytes(100)
+        db.flush()
+        db.compact()
+        held, entered, go_on = db._shaker.tree.lock, threading.Event(), threading.Event()
+
+        def hold():
+            with held:
+                entered.set()
+                go_on.wait(60)
+
+        holder = Aside(hold)
+        assert entered.wait(60)
+        db[b"more"] = b"1"
+        closing = Aside(db.close)
+        closing.join(0.2)
+        assert closing.is_alive()
+        go_on.set()
+        holder.result()
+        closing.result()
+        assert db._shaker.ended
+    with lsm.open(path) as db:
+        assert len(db) == 301 and db.verify()

@@ -53,9 +53,10 @@ class Background(ABC):
         self.stalls = 0
         self.stall_seconds = 0.0
         self.longest_stall_seconds = 0.0
+        self.ended: list[bool] = []             # holds something once the thread does no more work
         self.thread: threading.Thread | None = None
         if background:
-            self.thread = threading.Thread(target=_run, args=(weakref.ref(self), self.bell), name=name, daemon=True)
+            self.thread = threading.Thread(target=_run, args=(weakref.ref(self), self.bell, self.ended), name=name, daemon=True)
             self.thread.start()
 
     # ------------------------------------------------------------ what a subclass says
@@ -135,7 +136,7 @@ class Background(ABC):
                 return True
             if self.store._failure is not None:
                 self.store._refuse()
-            if self.stopping or not self.thread.is_alive():     # type: ignore[union-attr]
+            if self.stopping or self.ended:
                 raise ClosedError("the database was closed while this waited")
             if self.error is not None and self.error is not failed_before:
                 raise self.error
@@ -169,14 +170,28 @@ class Background(ABC):
         """End the thread; a merge under way is given up, a flush is finished. Has it ended?"""
         self.stopping = True
         self.bell.ring()
-        if self.thread is not None and not self.is_this_thread():
-            self.thread.join(seconds)
-            return not self.thread.is_alive()
-        return True
+        if self.thread is None or self.is_this_thread():
+            return True
+        deadline = time.monotonic() + seconds
+        while not self.ended and time.monotonic() < deadline:
+            self.bell.wait(lambda: bool(self.ended), max(0.0, min(0.5, deadline - time.monotonic())))
+        if self.ended:
+            self.thread.join(seconds)           # it has nothing left to do but to end
+        return bool(self.ended)
 
 
-def _run(reference: weakref.ref[Background], bell: Bell) -> None:
-    """The thread. It holds the worker only while there is work, so that a forgotten database can be collected."""
+def _run(reference: weakref.ref[Background], bell: Bell, ended: list[bool]) -> None:
+    """The thread. `ended` says that it is at its end: of a thread in whose `is_alive` or `join` a signal's handler raised,
+    Python tells that it has ended while it goes on (bpo-45274)."""
+    try:
+        _work(reference, bell)
+    finally:
+        ended.append(True)
+        bell.ring()
+
+
+def _work(reference: weakref.ref[Background], bell: Bell) -> None:
+    """It holds the worker only while there is work, so that a forgotten database can be collected."""
     while True:
         worker = reference()
         if worker is None or worker.stopping:
