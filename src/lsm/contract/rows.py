@@ -108,7 +108,8 @@ class Rows(Guarded):
         self._check()
         if self._next is _none:
             if not self._closed:
-                for self._next in self._rows:
+                for row in self._rows:
+                    self._next = row
                     return
                 self._check()                   # closed meanwhile? Then this is not the end
                 self._let_go()

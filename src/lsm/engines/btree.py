@@ -272,8 +272,7 @@ class BTree(SimpleEngine):
                 if self._open_moments():
                     raise StorageError(errno.ENOSPC, "the map of the database is full, and cannot grow while scans, cursors or "
                                        "snapshots are open: close them", self._path) from full
-                size = 2 * self._environment.info()["map_size"]
-                self._gate.alone(lambda: self._environment.set_mapsize(size))
+                self._gate.alone(lambda: self._environment.set_mapsize(2 * self._environment.info()["map_size"]))
 
     def _check_entry(self) -> None:
         """Before `_lock` is waited for: in the child of a fork nobody gives it back, and who reads must not hold up a change."""
