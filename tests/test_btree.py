@@ -148,3 +148,40 @@ def test_reads_go_on_right_while_the_map_is_replaced(path, change):
         stop.set()
         reader.join()
         assert not wrong, wrong[:3]
+
+
+def test_moments_closed_beside_the_store_wait_for_nobody(path):
+    """Each used to hold a lock that the other waited for: the moment its own, who closes the store the engine's."""
+    for _ in range(30):
+        db = opened(path, lazy_sync=True)
+        db.write_many((b"%03d" % number, b"v") for number in range(100))
+        moments = [db.snapshot() for _ in range(20)]
+        begun = threading.Barrier(3)
+
+        def end(some, begun=begun):
+            begun.wait(60)
+            for moment in some:
+                try:
+                    moment.get(b"001")
+                    list(moment.scan(limit=5))
+                except lsm.ClosedError:
+                    pass
+                moment.close()
+
+        ending = [threading.Thread(target=end, args=(moments[half::2],)) for half in (0, 1)]
+        for thread in ending:
+            thread.start()
+        begun.wait(60)
+        db.close()
+        for thread in ending:
+            thread.join(60)
+            assert not thread.is_alive()
+
+
+def test_a_moment_that_nobody_has_any_more_is_closed(path):
+    with opened(path, lazy_sync=True) as db:
+        db[b"a"] = b"1"
+        moment = db._frozen()               # what is left when a signal's handler raised before anybody had it
+        assert db.stats().moments == 1
+        del moment
+        assert db.stats().moments == 0

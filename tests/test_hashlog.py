@@ -2,6 +2,7 @@
 import os
 import random
 import threading
+import time
 
 import lsm
 import pytest

@@ -182,6 +182,7 @@ SCENES = {
             while True:
                 db[b"a"] = b"%d" % number; list(db.scan()); number += 1
         for _ in range(3): threading.Thread(target=work, daemon=True).start()
+        while b"a" not in db: time.sleep(0.001)
         time.sleep(0.05)""",
     "in a module that is torn down": "import builtins; builtins.kept = [lsm.open(sys.argv[1])]; kept.append(kept); "
                                      "kept[0][b'a'] = b'1'; kept.append(kept[0].cursor())",

@@ -198,6 +198,25 @@ with lsm.open(sys.argv[1]) as db:
 """, tmp_path / "db")
 
 
+@linux
+def test_in_the_child_of_a_fork_nothing_is_asked_for(tmp_path):
+    """Not even in one that Python does not know to be a child, whose gates are open: no thread is begun there, and no lock that the
+    parent's thread may have held is waited for."""
+    run("""
+import ctypes
+db = lsm.open(sys.argv[1])
+db.put(b"a", b"1")                      # a log too small for the thread to have been begun
+pid = ctypes.CDLL(None).fork()
+if pid == 0:
+    for n in range(5000):               # 500 KB
+        db.put(b"%016d" % n, b"v" * 100)
+    os._exit(len(os.listdir("/proc/self/task")))
+_, status = os.waitpid(pid, 0)
+assert os.waitstatus_to_exitcode(status) == 1, status
+os._exit(0)                             # the child wrote into the log of this process: it is not to be used
+""", tmp_path / "db")
+
+
 def test_an_interpreter_that_ends_without_closing(tmp_path):
     run("""
 import warnings; warnings.simplefilter("ignore")

@@ -251,3 +251,13 @@ def test_a_flush_waits_for_what_was_written_before_it_and_not_for_others(path, m
         db._seal()
         flush_oldest(db._tree)
         assert len(db._tree.sealed) == 1 and asked[0]()
+
+
+def test_a_lone_thread_that_syncs_waits_for_no_others(db):
+    """Its round once counted the writes it had made durable, and waited for as many before the next sync."""
+    for number in range(100):
+        db[b"%d" % number] = b"v"
+    db.sync()
+    assert db._group == 1
+    db.put(b"a", b"1", sync=True)
+    assert db._group == 1

@@ -93,8 +93,8 @@ class SQLite(SimpleEngine):
         try:
             if sync:
                 self._rows.execute("PRAGMA synchronous = FULL")
-            self._rows.execute("BEGIN IMMEDIATE")
             try:
+                self._rows.execute("BEGIN IMMEDIATE")
                 for key, value in operations:
                     if value is None:
                         self._rows.execute("DELETE FROM rows WHERE key = ?", (key,))
@@ -102,7 +102,8 @@ class SQLite(SimpleEngine):
                         self._rows.execute("INSERT OR REPLACE INTO rows VALUES (?, ?)", (key, value))
                 self._rows.execute("COMMIT")
             except BaseException:
-                self._rows.execute("ROLLBACK")
+                if self._rows.in_transaction:
+                    self._rows.execute("ROLLBACK")
                 raise
             finally:
                 if sync:

@@ -150,13 +150,16 @@ class Lifecycle(OtherHalf):
             self._let_go(False)
             return
         self._check_entry()
-        at_work = threading.get_ident() in self._stand_ins or self._is_background()
-        if not self._close_lock.acquire(blocking=not at_work):
-            return                              # called back by what the closing thread waits for
-        try:
-            self._uninterrupted(self._finish)
-        finally:
-            self._close_lock.release()
+        if threading.get_ident() in self._stand_ins or self._is_background():
+            if not self._close_lock.acquire(blocking=False):
+                return                          # called back by what the closing thread waits for
+            try:
+                self._uninterrupted(self._finish)
+            finally:
+                self._close_lock.release()
+        else:
+            with self._close_lock:              # nothing else: a handler may raise just when it is taken
+                self._uninterrupted(self._finish)
 
     def _is_background(self) -> bool:
         background = self._background()

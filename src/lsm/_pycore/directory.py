@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import os
 import stat
 import time
@@ -34,7 +35,8 @@ class Directory:
     def __init__(self, path: str | os.PathLike[str], create: bool = False, read_only: bool = False,
                  mapped: bool = False) -> None:
         """`mapped` is for the compiled core, which maps its logs into memory."""
-        self._descriptor = self._lock = -1
+        self._descriptor = -1
+        self._lock: io.FileIO | None = None     # a file, which closes itself wherever a signal's handler raises
         self._lock_owner = 0
         self._read_only = read_only
         self._sync_error: int | None = None
@@ -217,43 +219,43 @@ class Directory:
 
     def lock(self, name: str = "LOCK") -> None:
         """Hold the directory for this process until `unlock` or its end; LockedError names who holds it."""
-        if self._lock >= 0:
+        if self._lock is not None:
             raise LockedError(self.path, self._lock_owner)
         here = self._changing(name)
         try:
-            descriptor = os.open(name, os.O_RDWR | os.O_CREAT | ALWAYS, 0o644, dir_fd=here)
+            file = io.FileIO(os.open(name, os.O_RDWR | os.O_CREAT | ALWAYS, 0o644, dir_fd=here), "r+")
         except OSError as error:
             raise self._refused(error, name, "locking") from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.pread(descriptor, 32, 0).strip()
-            os.close(descriptor)
+            holder = os.pread(file.fileno(), 32, 0).strip()
+            file.close()
             if error.errno == errno.EWOULDBLOCK:
                 raise LockedError(self.path, int(holder) if holder.isdigit() else 0) from None
             raise self._refused(error, name, "locking") from None
-        self._lock, self._lock_owner = descriptor, os.getpid()
+        self._lock, self._lock_owner = file, os.getpid()
         try:                                # for people; a full disk must not prevent an open
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, b"%d\n" % self._lock_owner, 0)
+            file.truncate(0)
+            os.pwrite(file.fileno(), b"%d\n" % self._lock_owner, 0)
         except OSError:
             pass
 
     def unlock(self) -> None:
         """Give the lock back; without one, nothing."""
-        descriptor, self._lock = self._lock, -1
-        if descriptor >= 0:
+        file, self._lock = self._lock, None
+        if file is not None:
             if self._lock_owner == os.getpid():
-                os.ftruncate(descriptor, 0)
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
-            os.close(descriptor)
+                file.truncate(0)
+                fcntl.flock(file, fcntl.LOCK_UN)
+            file.close()
 
     def after_fork_in_child(self) -> None:
         """In the child of a fork: let go of the parent's lock without releasing it, and refuse to change anything."""
         self._read_only = True
-        descriptor, self._lock = self._lock, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        file, self._lock = self._lock, None
+        if file is not None:
+            file.close()
 
     def now(self) -> int:
         """Microseconds since 1970 by this directory's clock."""

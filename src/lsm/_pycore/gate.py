@@ -14,14 +14,12 @@ its own thread holds. So the first two know their owner, and who would wait for 
 """
 from __future__ import annotations
 
-import _thread
-import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
-from lsm._pycore.fork import generation
+from lsm.contract.uninterrupted import uninterrupted
 from lsm.errors import BusyError
 
 GATE_CLOSED_FLAG = 1
@@ -33,8 +31,9 @@ GATE_SHUT_FLAG = GATE_CLOSED_FLAG | GATE_FORKED_FLAG        # neither read nor w
 SHUT = {GATE_CLOSED_FLAG, GATE_FORKED_FLAG}
 SLOW = {GATE_SLOW_FLAG}
 
-LOOK_SECONDS = 0.5          # between two looks whether this is the child of a fork by now
 NAP_LEAST, NAP_MOST = 0.001, 0.05
+
+_T = TypeVar("_T")
 
 
 class Gate:
@@ -108,12 +107,7 @@ class Gate:
         if forked:
             self._bars.add(GATE_FORKED_FLAG)
             return
-        self._lock_writes()
-        try:
-            self._bars.add(GATE_CLOSED_FLAG)
-        finally:
-            self._holder = 0
-            self._write_lock.release()
+        self._locked(lambda: self._bars.add(GATE_CLOSED_FLAG))
 
     def _fail(self, error: BaseException) -> None:
         """From now on nothing is written; the first error is the one that is kept and told."""
@@ -123,17 +117,29 @@ class Gate:
 
     # ------------------------------------------------------------ the write lock
 
-    def _lock_writes(self) -> None:
-        """Take the write lock. Who called gives it back: `_holder = 0`, then `release`."""
-        try:
-            if self._write_lock._is_owned() or not self._write_lock.acquire(False):     # type: ignore[attr-defined]
+    def _locked(self, work: Callable[[], _T]) -> _T:
+        """Call `work` with the write lock held. Taken by a `with` and nothing else, so that a signal's handler that raises leaves
+        nobody waiting for ever."""
+        if self._must_not_rotate():         # never so in the main thread, where handlers run
+            if not self._write_lock.acquire(False):
                 self._check_entry()
-                self._write_lock.acquire()
+            try:
+                return self._holding(work)
+            finally:
+                self._write_lock.release()
+        if self._holder:
+            self._check_entry()
+        with self._write_lock:
+            return self._holding(work)
+
+    def _holding(self, work: Callable[[], _T]) -> _T:
+        if self._holder:
+            self._check_entry()             # a handler or finalizer, just when this thread had taken it
+        try:
             self._holder = threading.get_ident()
-        except BaseException:
-            if self._holder != threading.get_ident() and self._write_lock._is_owned():  # type: ignore[attr-defined]
-                self._write_lock.release()          # a signal's handler raised just when it had been taken
-            raise
+            return work()
+        finally:
+            self._holder = 0
 
     def _check_entry(self) -> None:
         """Refuse who would wait for itself: who came in the middle of a write of its own thread, or of a change."""
@@ -166,47 +172,6 @@ class Gate:
 
     # ------------------------------------------------------------ what no signal may cut in two
 
-    def _uninterrupted(self, work: Callable[[], Any]) -> Any:
-        """Call `work` where no signal handler can cut it in two.
-
-        Handlers run in the main thread, between any two steps of its code, and may raise. A change of the tree must not
-        stop half way for that, so the main thread has another thread make it, and raises what a handler raised when it
-        is made. Once the interpreter is being torn down no other thread ever runs again (and nothing interrupts): then
-        this one makes it. In the child of a fork that a handler made the other thread is not there.
-        """
-        if sys.is_finalizing() or threading.current_thread() is not threading.main_thread():
-            return work()
-        outcome: list[BaseException | None] = []
-        begun, done = generation(), _thread.allocate_lock()
-        done.acquire()
-        me, stand_ins = threading.get_ident(), self._stand_ins
-        try:
-            _thread.start_new_thread(_work_for_another, (work, me, stand_ins, outcome, done))
-        except RuntimeError:
-            return work()                           # no more threads to be had: then it takes its chances
-        interrupted: BaseException | None = None
-        while not outcome:
-            try:
-                done.acquire(True, LOOK_SECONDS)
-                left = begun != generation()
-            except BaseException as error:
-                interrupted, left = error, False
-            if left:
-                self._refuse()
-        failed: BaseException | None = outcome[0] or interrupted
-        if failed is not None:
-            raise failed
-
-
-def _work_for_another(work: Callable[[], Any], another: int, stand_ins: dict[int, int], outcome: list[Any],
-                      done: Any) -> None:
-    me = threading.get_ident()
-    stand_ins[me] = another
-    try:
-        work()
-        outcome.append(None)
-    except BaseException as error:
-        outcome.append(error)
-    finally:
-        del stand_ins[me]
-        done.release()
+    def _uninterrupted(self, work: Callable[[], Any]) -> None:
+        """Call `work` where no signal handler can cut it in two (lsm/contract/uninterrupted.py)."""
+        uninterrupted(work, self._refuse, self._stand_ins)

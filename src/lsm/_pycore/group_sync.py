@@ -61,9 +61,4 @@ class GroupSync(Gate):
 
     def _logs_and_sequence(self) -> tuple[tuple[LogWriter, ...], int]:
         """The logs, and the last write that is in them."""
-        self._lock_writes()
-        try:
-            return self._logs, self._sequence
-        finally:
-            self._holder = 0
-            self._write_lock.release()
+        return self._locked(lambda: (self._logs, self._sequence))

@@ -40,36 +40,24 @@ class Writer(GroupSync):
         payload = encode_payload(operations)
         if sync:
             self._check_sync()          # before anything is written
-        self._begin_write(len(payload))
-        try:
-            last = self._write_locked(operations, payload)
-        finally:
-            self._holder = 0
-            self._write_lock.release()
+        last = None
+        while last is None:
+            if self._bars:
+                self._check_writable()
+                self._slow_down(len(payload))
+            last = self._locked(lambda: self._attempt(operations, payload))
+            if last is None and not self._bars - SLOW:
+                self._wait_for_room()
         if sync:
             self._sync_to(last)
 
-    def _begin_write(self, size: int) -> None:
-        """Take the write lock, with room in the memtable. Who called gives it back."""
-        while True:
-            if self._bars:
-                self._check_writable()
-                self._slow_down(size)
-            self._lock_writes()
-            if not (self._bars and self._bars - SLOW) and self._memtable.bytes < self._rotate_at:   # type: ignore[union-attr]
-                return
-            try:
-                ready = not self._bars - SLOW and self._make_room()
-            except BaseException:
-                self._holder = 0
-                self._write_lock.release()
-                raise
-            if ready:
-                return
-            self._holder = 0
-            self._write_lock.release()
-            if not self._bars - SLOW:
-                self._wait_for_room()
+    def _attempt(self, operations: Sequence[Operation], payload: bytes) -> int | None:
+        """Write if there is room for it, and nothing has closed the gate meanwhile; answers the sequence of the last write."""
+        if self._bars and self._bars - SLOW:
+            return None
+        if self._memtable.bytes >= self._rotate_at and not self._make_room():       # type: ignore[union-attr]
+            return None
+        return self._write_locked(operations, payload)
 
     def _make_room(self) -> bool:
         """Rotate to a new memtable and log, if that may be done now."""
@@ -88,21 +76,20 @@ class Writer(GroupSync):
         assert log is not None
         first = self._sequence + 1
         record = encode_record(payload, len(operations), log.number, first, self._synced, log.directory.now())
+        before = log.size
         try:
             log.append(record)
-        except Exception as error:
-            if is_final(error):
-                self._fail(error)       # before anybody else may write
-            raise
-        try:
             self._publish(operations, first, len(record))
-        except BaseException:           # a signal's handler, in the middle of it: what is in the log counts
-            self._publish_or_fail(operations, first, len(record))
+        except BaseException as error:
+            if log.size > before:           # a signal's handler, in the middle of it: what is in the log counts
+                self._publish_or_fail(operations, first, len(record))
+            elif is_final(error):
+                self._fail(error)           # before anybody else may write
             raise
         return first + len(operations) - 1
 
     def _publish_or_fail(self, operations: Sequence[Operation], first: int, logged: int) -> None:
-        """No memory, twice? Then log and memtable differ, and nothing more may be written."""
+        """Again? Then log and memtable differ, and nothing more may be written."""
         try:
             self._publish(operations, first, logged)
         except BaseException as error:
@@ -179,13 +166,11 @@ class Writer(GroupSync):
     def _rotate_now(self) -> None:
         """For flush: put a new memtable and log in place, if the present memtable holds anything."""
         self._check_writable()
-        self._lock_writes()
-        try:
-            self._check_writable()
-            if self._must_not_rotate():
-                self._check_entry()
-            if self._memtable.entries:      # type: ignore[union-attr]
-                self._uninterrupted(self._rotate)
-        finally:
-            self._holder = 0
-            self._write_lock.release()
+        self._locked(self._rotate_if_used)
+
+    def _rotate_if_used(self) -> None:
+        self._check_writable()
+        if self._must_not_rotate():
+            self._check_entry()
+        if self._memtable.entries:      # type: ignore[union-attr]
+            self._uninterrupted(self._rotate)

@@ -35,6 +35,11 @@ cdef class GroupSync(Gate):
     def __dealloc__(self):
         pthread_cond_destroy(&self.sync_done)
 
+    @property
+    def _group(self):
+        """Threads that the last round served: as many writes the next one waits for, a moment at the most."""
+        return self.group
+
     cdef int sync_to(self, uint64_t sequence) except -1:
         """Answer when every write up to `sequence` is on disk."""
         self.check_sync()

@@ -78,7 +78,10 @@ class Snapshot(Reading):
         """The value `key` had at the moment, or `default`."""
         self._check()
         value = self._moment.find(as_bytes(key, "keys"))
-        return default if value is None else value
+        if value is None:
+            self._check()                   # closed meanwhile? Then nobody knows
+            return default
+        return value
 
     def scan(self, start: Any = None, stop: Any = None, **how: Any) -> Rows:
         """As that of the database, at the moment of the snapshot."""

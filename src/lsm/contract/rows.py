@@ -3,17 +3,18 @@
 Both hold a moment (moment.py has the idea; here it is whatever has `rows` and `close`) and let go of it at their end, when
 they are closed, or with their database: `check` raises once that was closed.
 
-Threads: one at a time; a second one that comes meanwhile gets BusyError.
+Threads: one at a time; a second one that comes meanwhile gets BusyError. A signal's handler may raise between any two steps
+here: who was using it then is using it no more.
 """
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
+from functools import wraps
+from typing import Any, Protocol, TypeVar
 
 from lsm.contract.arguments import as_bytes
 from lsm.contract.span import Span
+from lsm.contract.steadfast import Steadfast
 from lsm.errors import BusyError, ClosedError
 
 
@@ -27,6 +28,30 @@ class Frozen(Protocol):
         """Let go. May be called again."""
 
 
+_none: Any = object()
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def alone(method: _Method) -> _Method:
+    """For the methods of a Guarded: one user at a time.
+
+    No lock: a handler could raise between taking it and the block that gives it back. Each step here is one that a handler
+    comes before or after.
+    """
+    @wraps(method)
+    def guarded(self: Guarded, *given: Any) -> Any:
+        me, users = object(), self._users
+        try:
+            users.append(me)
+            if users[0] is not me:
+                raise BusyError("another thread is using this object: give each thread its own")
+            return method(self, *given)
+        finally:
+            if me in users:
+                users.remove(me)
+    return guarded              # type: ignore[return-value]
+
+
 class Guarded:
     """One thread at a time, and not after closing."""
 
@@ -34,22 +59,12 @@ class Guarded:
         self._moment = moment
         self._check = check
         self._closed = False
-        self._using = threading.Lock()
+        self._users: list[object] = []          # the first of them may; a second one is about to be refused
 
-    @contextmanager
-    def _take(self) -> Iterator[None]:
-        """For a `with` block around each use."""
-        if not self._using.acquire(blocking=False):
-            raise BusyError("another thread is using this object: give each thread its own")
-        try:
-            yield
-        finally:
-            self._using.release()
-
+    @alone
     def close(self) -> None:
         """Let go of what is held. May be called again."""
-        with self._take():
-            self._let_go()
+        self._let_go()
 
     def _let_go(self) -> None:
         self._closed = True
@@ -74,22 +89,34 @@ class Rows(Guarded):
 
     def __init__(self, moment: Frozen, span: Span, check: Callable[[], object]) -> None:
         super().__init__(moment, check)
-        self._rows = iter(()) if span.empty else span.shape(moment.rows(span))
+        self._rows: Iterator[Any] = iter(()) if span.empty else span.shape(Steadfast(moment.rows, span))
+        self._next: Any = _none                 # the row that comes next, where it is known
 
     def __iter__(self) -> Rows:
         return self
 
     def __next__(self) -> Any:
-        with self._take():
-            self._check()
+        while True:
+            self._advance()
+            row, self._next = self._next, _none     # one step: what is raised comes before it, and then the row is still there
+            if row is not _none:
+                return row
+
+    @alone
+    def _advance(self) -> None:
+        """Have the next row."""
+        self._check()
+        if self._next is _none:
             if not self._closed:
                 for row in self._rows:
-                    return row
+                    self._next = row
+                    return
+                self._check()                   # closed meanwhile? Then this is not the end
                 self._let_go()
             raise StopIteration
 
     def _let_go(self) -> None:
-        self._rows = iter(())
+        self._rows, self._next = iter(()), _none
         super()._let_go()
 
 
@@ -103,15 +130,17 @@ class Cursor(Guarded):
         self._reverse = False
         self._row: tuple[bytes, bytes] | None = None
 
+    @alone
     def _move(self, span: Span | None) -> bool:
         """To the first row of the span; None: to the next one in the present direction."""
-        with self._take():
-            self._enter()
-            if span is not None:
-                self._rows, self._reverse = self._moment.rows(span), span.reverse
-            self._row = None                # what goes wrong leaves it nowhere
-            self._row = next(self._rows, None)
-            return self._row is not None
+        self._enter()
+        if span is not None:
+            self._rows, self._reverse = self._moment.rows(span), span.reverse
+        self._row = None                    # what goes wrong leaves it nowhere
+        self._row = next(self._rows, None)
+        if self._row is None:
+            self._check()                   # closed meanwhile? Then this is not the end
+        return self._row is not None
 
     def _enter(self) -> None:
         self._check()
@@ -144,10 +173,10 @@ class Cursor(Guarded):
         row = self._here()
         return row is not None and self._move(None if self._reverse else Span(upper=row[0], reverse=True))
 
+    @alone
     def _here(self) -> tuple[bytes, bytes] | None:
-        with self._take():
-            self._enter()
-            return self._row
+        self._enter()
+        return self._row
 
     @property
     def valid(self) -> bool:

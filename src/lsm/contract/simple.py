@@ -31,6 +31,7 @@ class SimpleEngine(Engine):
     `checkpoint`. Its `__init__` is called last, when everything is there: from then on the database is open."""
 
     _closed = True
+    _released = False
     _writing = False            # under `_lock`, which lets its own thread in again
 
     def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
@@ -56,7 +57,7 @@ class SimpleEngine(Engine):
 
     @abstractmethod
     def _release(self) -> None:
-        """Let go of everything. Called once, `_lock` is held."""
+        """Let go of everything. `_lock` is held. Called again by the next `close` when it raised."""
 
     # ------------------------------------------------------------ what follows from it
 
@@ -81,7 +82,10 @@ class SimpleEngine(Engine):
         """The value of `key` as bytes, or `default`. A key over the limit is just not there."""
         self._check()
         value = self._find(as_bytes(key, "keys"))
-        return default if value is None else value
+        if value is None:
+            self._check()                   # closed meanwhile? Then nobody knows
+            return default
+        return value
 
     def put(self, key: Any, value: Any, *, sync: bool = False) -> None:
         """Set `key` to `value`, both bytes or bytes-like."""
@@ -92,6 +96,7 @@ class SimpleEngine(Engine):
         self._write(((as_key(key, self.traits.key_bytes_max), None),), sync)
 
     def _write(self, operations: Iterable[tuple[bytes, bytes | None]], sync: bool) -> None:
+        self._check()                       # in the child of a fork nobody gives the lock back
         with self._lock:
             if self._writing:
                 raise BusyError(f"{self.path}: a signal handler or finalizer writes in the middle of a write of its own thread: "
@@ -127,6 +132,7 @@ class SimpleEngine(Engine):
         return count
 
     def _frozen(self) -> Moment:
+        self._check()
         with self._lock:
             self._check()
             return self._moment()
@@ -157,15 +163,17 @@ class SimpleEngine(Engine):
         if os.getpid() != self._process:
             return
         with self._lock:
-            if not self._closed:
-                self._closed = True
+            self._closed = True
+            if not self._released:
                 self._release()
+                self._released = True
 
     def __del__(self) -> None:
-        if warnings is None or self._closed or os.getpid() != self._process:
+        if warnings is None or not hasattr(self, "_process") or self._released or os.getpid() != self._process:
             return
-        warnings.warn(f"the database {self.path!r} was never closed: use `with lsm.open(...)` or close()",
-                      ResourceWarning, source=self)
+        if not self._closed:
+            warnings.warn(f"the database {self.path!r} was never closed: use `with lsm.open(...)` or close()",
+                          ResourceWarning, source=self)
         self.close()
 
     def __repr__(self) -> str:

@@ -8,9 +8,9 @@ b'c\\x00'
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from lsm.contract.arguments import as_bytes
@@ -58,13 +58,9 @@ class Span:
         """Is this key between the bounds?"""
         return self.lower <= key and (self.upper is None or key < self.upper)
 
-    def shape(self, rows: Iterable[tuple[bytes, bytes]]) -> Iterator[Any]:
-        """Of these rows, as many and such parts as were asked for."""
-        rows = islice(rows, self.limit)
-        if self.keys and self.values:
-            return iter(rows)
-        part = 0 if self.keys else 1
-        return (row[part] for row in rows)
+    def shape(self, rows: Iterator[tuple[bytes, bytes]]) -> Iterator[Any]:
+        """Of these rows such parts as were asked for."""
+        return rows if self.keys and self.values else map(itemgetter(0 if self.keys else 1), rows)
 
 
 def behind_prefix(prefix: bytes) -> bytes | None:

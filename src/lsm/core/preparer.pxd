@@ -117,6 +117,8 @@ cdef inline void *_prepare(void *argument) noexcept nogil:
 cdef inline void preparer_ask(Preparer *self, int task) noexcept nogil:
     """Have the task worked on soon. Without a thread to be had, nothing."""
     cdef bint ring = False
+    if self.process != getpid():
+        return
     pthread_mutex_lock(&self.mutex)
     if self.tasks[task].work != NULL and not self.tasks[task].asked and not self.stopping:
         if not self.running:

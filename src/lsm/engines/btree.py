@@ -9,24 +9,25 @@ Invariants
 - The map is address space, not memory or disk: MAP_BYTES of it, less where the system refuses that. When it is full all the same
   it is doubled, for which no moment may be open.
 
-- Whoever replaces or grows the map waits until nobody reads in it, and keeps new readers out (`_Gate`).
-- A moment may be closed by a finalizer, anywhere: so closing takes no lock that it would have to wait for. It notes the
-  moment in `_ended`, and who next holds the engine's lock ends what is noted there.
+- Whoever replaces, grows or ends the map waits until nobody reads in it, and keeps new readers out (`_Gate`).
+- A moment is open while its transaction is held by anybody: letting go of that ends it, wherever that happens, in a finalizer,
+  or where a signal's handler raised. `_transactions` knows them weakly.
 
 Owner: the engine has the environment, each moment a read transaction of its own.
-Threads: any. `_lock` guards writing, growing and closing; a moment's own lock its transaction.
+Threads: any. `_lock` guards writing, growing and closing; a lock of the gate each reading.
 """
 from __future__ import annotations
 
 import errno
 import logging
 import os
-from collections import deque
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Condition, Lock, get_ident
-from typing import Any, TypeVar
+from itertools import count
+from threading import RLock, get_ident
+from typing import Any, NoReturn, TypeVar
 
 from lsm._chosen import core
 from lsm.contract.moment import Moment, Shared
@@ -34,10 +35,12 @@ from lsm.contract.report import Report
 from lsm.contract.simple import SimpleEngine
 from lsm.contract.span import Span
 from lsm.contract.traits import Traits
+from lsm.contract.uninterrupted import uninterrupted
 from lsm.errors import (
     BusyError,
     ClosedError,
     CorruptionError,
+    ForkedError,
     NotADatabaseError,
     OptionNameError,
     StorageError,
@@ -60,6 +63,7 @@ COMPACTED = "data.mdb.compacted"
 MAP_BYTES = 1 << 40
 MAP_BYTES_LEAST = 1 << 20
 READERS = 4096                          # moments that may be open at once, in all processes
+READ_LOCKS = 8                          # few are asked for often, none by many threads
 STRETCH_FIRST = 8                       # rows a scan takes from LMDB at first,
 STRETCH = 128                           # twice as many each time, up to this
 
@@ -87,42 +91,45 @@ class BTreeStats:
 
 
 class _Gate:
-    """Many readers, or one who changes what they read in."""
+    """Many readers, or one who changes what they read in.
+
+    Who reads holds one of a few locks meanwhile, who changes all of them. Each is taken by a `with` and nothing else: so a
+    signal's handler that raises leaves none behind.
+    """
 
     def __init__(self) -> None:
-        self._condition = Condition(Lock())
-        self._readers = 0
-        self._changer = 0               # the thread that changes, or waits to
+        self._locks = tuple(RLock() for _ in range(READ_LOCKS))
+        self._numbers = count()
+        self._changer = 0               # the thread that changes
 
-    def __enter__(self) -> None:
-        """Read."""
-        with self._condition:
-            while self._changer:
-                if self._changer == get_ident():
-                    raise BusyError("a signal handler or finalizer read in the middle of a change of its own thread: let it "
-                                    "set a flag, and read outside of it")
-                self._condition.wait()
-            self._readers += 1
+    def lock(self) -> RLock:
+        """For a reading by this thread; threads seldom share one."""
+        return self._locks[(get_ident() >> 12) % READ_LOCKS]
 
-    def __exit__(self, *exception: object) -> None:
-        with self._condition:
-            self._readers -= 1
-            if self._changer and not self._readers:
-                self._condition.notify_all()
+    def next_lock(self) -> RLock:
+        """For all readings of one moment: one thread at a time uses a transaction."""
+        return self._locks[next(self._numbers) % READ_LOCKS]
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def check_entry(self) -> None:
+        """Refuse who would wait for itself: a handler or finalizer in the middle of a reading, or a change, of its thread."""
+        if self._changer == get_ident() or any(lock._is_owned() for lock in self._locks):    # type: ignore[attr-defined]
+            raise BusyError("a signal handler or finalizer used the database in the middle of a reading of its own thread: let "
+                            "it set a flag, and use the database outside of it")
+
+    def alone(self, change: Callable[[], object]) -> None:
         """Change. One at a time: the caller holds the engine's lock."""
-        try:
-            with self._condition:
+        self._alone(READ_LOCKS, change)
+
+    def _alone(self, locks: int, change: Callable[[], object]) -> None:
+        if locks:
+            with self._locks[locks - 1]:
+                self._alone(locks - 1, change)
+        else:
+            try:
                 self._changer = get_ident()
-                while self._readers:
-                    self._condition.wait()
-            yield
-        finally:
-            with self._condition:
+                change()
+            finally:
                 self._changer = 0
-                self._condition.notify_all()
 
 
 class BTree(SimpleEngine):
@@ -174,8 +181,8 @@ class BTree(SimpleEngine):
             raise CorruptionError(os.path.join(path, MARKER), 0, "it does not say what it should")
         if read_only and DATA not in names:
             raise NotADatabaseError(path)
-        self._moments: set[BTreeMoment] = set()
-        self._ended: deque[BTreeMoment] = deque()
+        self._transactions: list[weakref.ref[Any]] = []
+        self._prune_at = 64
         self._gate = _Gate()
         self._path = path
         self._environment = self._mapped(path, map_bytes, read_only)
@@ -252,6 +259,10 @@ class BTree(SimpleEngine):
             if sync and self._lazy:
                 self._environment.sync(True)
 
+    def _write(self, operations: Iterable[tuple[bytes, bytes | None]], sync: bool) -> None:
+        self._check_entry()
+        super()._write(operations, sync)
+
     def _growing(self, write: Callable[[], _T]) -> _T:
         """Do it; and again with more room for as long as the map is full. `_lock` is held."""
         while True:
@@ -261,11 +272,16 @@ class BTree(SimpleEngine):
                 if self._open_moments():
                     raise StorageError(errno.ENOSPC, "the map of the database is full, and cannot grow while scans, cursors or "
                                        "snapshots are open: close them", self._path) from full
-                with self._gate.alone():
-                    self._environment.set_mapsize(2 * self._environment.info()["map_size"])
+                self._gate.alone(lambda: self._environment.set_mapsize(2 * self._environment.info()["map_size"]))
+
+    def _check_entry(self) -> None:
+        """Before `_lock` is waited for: in the child of a fork nobody gives it back, and who reads must not hold up a change."""
+        self._check()
+        self._gate.check_entry()
 
     def sync(self) -> None:
         """Make every write so far survive the loss of power. Nothing is left to do unless `lazy_sync`."""
+        self._check_entry()
         with self._lock, self._told():
             self._check_writable()
             self._environment.sync(True)
@@ -275,37 +291,48 @@ class BTree(SimpleEngine):
     def compact(self) -> None:
         """Write the tree anew without its free pages, and put it in the place of the old one. Not while scans, cursors or
         snapshots are open, which hold the old one: then it does nothing. Cost: reads and writes everything."""
+        self._check_entry()
         with self._lock, self._told():
             self._check_writable()
             if moments := self._open_moments():
                 logger.info("%s: not compacted, %d scans, cursors or snapshots are open", self.path, moments)
                 return
             map_bytes = self._environment.info()["map_size"]
+            if COMPACTED in self._directory.list():
+                self._directory.unlink(COMPACTED)           # a signal's handler raised in the middle of the one before
             self._copy_to(self._directory, COMPACTED, compact=True)
-            with self._gate.alone():
-                self._environment.close()
-                try:
-                    self._directory.rename(COMPACTED, DATA)
-                    self._directory.sync()
-                finally:
-                    self._reopen(map_bytes)
+            self._gate.alone(lambda: uninterrupted(lambda: self._replace(map_bytes), self._left))
 
-    def _reopen(self, map_bytes: int) -> None:
-        """The environment anew. When that fails the database is closed: there is nothing to go on with."""
+    def _replace(self, map_bytes: int) -> None:
+        """Go on with the compacted file. When it cannot be opened the database is closed: there is nothing to go on with."""
+        self._environment.close()
         try:
-            self._environment = self._mapped(self.path, map_bytes, False)
-        except BaseException:
-            self._closed = True
-            self._directory.close()
-            raise
+            self._directory.rename(COMPACTED, DATA)
+            self._directory.sync()
+        finally:
+            try:
+                self._environment = self._mapped(self.path, map_bytes, False)
+            except BaseException:
+                self._closed = True
+                self._directory.close()
+                raise
+
+    def _left(self) -> NoReturn:
+        raise ForkedError(f"{self.path}: this database was opened by another process; after a fork the child must open its own")
 
     def _open_moments(self) -> int:
-        """How many there are, once those that finalizers closed are ended. `_lock` is held."""
-        for _ in range(len(self._ended)):
-            moment = self._ended.popleft()
-            if not moment.end():
-                self._ended.append(moment)          # in use at this very moment
-        return len(self._moments)
+        """How many there are. `_lock` is held."""
+        self._transactions = [known for known in self._transactions if known() is not None]
+        self._prune_at = 2 * len(self._transactions) + 64
+        return len(self._transactions)
+
+    def _begin(self) -> Any:
+        """A read transaction for a moment. `_lock` is held."""
+        if len(self._transactions) >= self._prune_at:
+            self._open_moments()
+        transaction = self._environment.begin()
+        self._transactions.append(weakref.ref(transaction))
+        return transaction
 
     def _copy_to(self, target: Any, name: str, compact: bool) -> None:
         """The tree as one durable file of that name."""
@@ -318,6 +345,7 @@ class BTree(SimpleEngine):
     def checkpoint(self, path: str | os.PathLike[str]) -> None:
         """A copy of the database as it is now, at `path` (new or empty), that can be opened at once. Cost: reads and
         writes everything."""
+        self._check_entry()
         with self._lock, self._told():
             self._check()
             target = core.Directory(path, create=True)
@@ -339,11 +367,17 @@ class BTree(SimpleEngine):
             return self._view.find(key)
         if len(key) > self.traits.key_bytes_max:
             return None
-        with self._told(), self._gate, self._environment.begin() as transaction:
-            return transaction.get(_stored(key))                # type: ignore[no-any-return]
+        with self._told(), self._gate.lock():
+            if self._gate._changer:
+                self._gate.check_entry()
+            with self._environment.begin() as transaction:
+                return transaction.get(_stored(key))            # type: ignore[no-any-return]
+
+    def _frozen(self) -> Moment:
+        self._check_entry()
+        return super()._frozen()
 
     def _moment(self) -> Moment:
-        self._open_moments()
         return self._view.again() if self._view is not None else BTreeMoment(self)     # type: ignore[return-value]
 
     def __len__(self) -> int:
@@ -353,6 +387,7 @@ class BTree(SimpleEngine):
 
     def stats(self) -> BTreeStats:
         """The shape and size of the tree."""
+        self._check_entry()
         with self._lock, self._told():
             self._check()
             told, info = self._environment.stat(), self._environment.info()
@@ -371,29 +406,36 @@ class BTree(SimpleEngine):
         report.note(walk)
         return report
 
+    def close(self) -> None:
+        """Let go of everything. May be called again. Scans, cursors, snapshots and batches raise ClosedError from now on."""
+        if not self._released and os.getpid() == self._process:
+            self._gate.check_entry()
+        super().close()
+
     def _release(self) -> None:
-        for moment in tuple(self._moments):
-            moment.end(wait=True)
-        with self._gate.alone():
-            self._environment.close()
+        self._gate.alone(self._environment.close)           # the transactions of open moments end by that
         self._directory.close()
 
 
 class BTreeMoment(Moment):
-    """A read transaction. It is closed by its owner, and lets LMDB use the pages again that it saw."""
+    """A read transaction. It ends when nobody has it any more, and lets LMDB use the pages again that it saw."""
 
     def __init__(self, engine: BTree) -> None:
         self._engine = engine
-        self._lock = Lock()
+        self._lock = engine._gate.next_lock()
         with engine._told():
-            self._transaction = engine._environment.begin()
-        engine._moments.add(self)
+            self._transaction = engine._begin()
 
     def find(self, key: bytes) -> bytes | None:
         if len(key) > self._engine.traits.key_bytes_max:
             return None
         with self._lock, self._engine._told():
-            return self._transaction.get(_stored(key))          # type: ignore[no-any-return]
+            return self._held().get(_stored(key))               # type: ignore[no-any-return]
+
+    def _held(self) -> Any:
+        if (transaction := self._transaction) is None:
+            raise ClosedError("this snapshot is closed: take another one with db.snapshot()")
+        return transaction
 
     def rows(self, span: Span) -> Iterator[tuple[bytes, bytes]]:
         lower, upper, most = span.lower, span.upper, STRETCH_FIRST
@@ -414,7 +456,7 @@ class BTreeMoment(Moment):
         first = _stored(lower)
         end = None if upper is None else _stored(upper)
         found: list[tuple[bytes, bytes]] = []
-        with self._transaction.cursor() as cursor:
+        with self._held().cursor() as cursor:
             if reverse:
                 there = cursor.last() if end is None or not cursor.set_range(end) else cursor.prev()
                 rows = cursor.iterprev()
@@ -431,25 +473,7 @@ class BTreeMoment(Moment):
         return found
 
     def close(self) -> None:
-        engine = self._engine
-        engine._ended.append(self)
-        if engine._lock.acquire(blocking=False):
-            try:
-                engine._open_moments()
-            finally:
-                engine._lock.release()
-
-    def end(self, wait: bool = False) -> bool:
-        """Let LMDB have its pages again. Not while a thread uses it, unless that is waited for. The engine's lock is held."""
-        if not self._lock.acquire(blocking=wait):
-            return False
-        try:
-            if self in self._engine._moments:
-                self._engine._moments.remove(self)
-                self._transaction.abort()
-        finally:
-            self._lock.release()
-        return True
+        self._transaction = None
 
 
 def _stored(key: bytes) -> bytes:

@@ -7,11 +7,15 @@ look-up more while any moment is open, however many there are, and nothing while
 Invariant: what a moment shows is its own `old`, else that of the next newer, ..., else what is there now. When a moment in
 the middle goes, what it kept and the next older one lacks becomes that one's.
 
+A moment that nobody holds any more is closed, however that came about. What a signal's handler interrupted by an exception
+leaves `torn`, and the next call of `mend` puts it right.
+
 Threads: the engine's lock is held for every call but `Past.close`.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sortedcontainers import SortedDict
@@ -22,10 +26,14 @@ absent: Any = object()              # this moment knows nothing of the key: it i
 class Past:
     """What one moment kept: key -> what it had, None when it was not there; in the order of the keys."""
 
-    def __init__(self) -> None:
+    def __init__(self, holder: object) -> None:
         self.old = SortedDict()
         self.newer: Past | None = None
-        self.open = True
+        self._holder: Callable[[], object] = weakref.ref(holder)
+
+    @property
+    def open(self) -> bool:
+        return self._holder() is not None
 
     def find(self, key: bytes) -> Any:
         """What the key had at the moment, or `absent` when it has not been written since."""
@@ -48,7 +56,11 @@ class Past:
 
     def close(self) -> None:
         """Its memory goes with the next write or moment."""
-        self.open = False
+        self._holder = _nobody
+
+
+def _nobody() -> None:
+    return None
 
 
 class History:
@@ -56,11 +68,12 @@ class History:
 
     def __init__(self) -> None:
         self.moments: list[Past] = []
+        self.torn = False               # a change was begun and has not come to its end
 
-    def open(self) -> Past:
+    def open(self, holder: object) -> Past:
         """A moment that begins now. One that began when nothing had been written since is not shared: each is closed once."""
         self.prune()
-        past = Past()
+        past = Past(holder)
         if self.moments:
             self.moments[-1].newer = past
         self.moments.append(past)
@@ -71,12 +84,15 @@ class History:
         if self.moments:
             self.prune()
             if self.moments:
+                self.torn = True
                 self.moments[-1].old.setdefault(key, had)
+                self.torn = False
 
     def prune(self) -> None:
         """Forget the moments that were closed. What a closed one kept, the next older open one may still need."""
         if all(past.open for past in self.moments):
             return
+        self.torn = True
         kept: list[Past] = []
         for past in self.moments:
             if past.open:
@@ -88,14 +104,12 @@ class History:
         for past, newer in zip(kept, [*kept[1:], None]):
             past.newer = newer
         self.moments = kept
+        self.torn = False
 
     def mend(self) -> None:
-        """A step was interrupted, perhaps in the middle of a change of a SortedDict: make them anew. What was noted already
-        is as it is now, and does no harm."""
-        while True:
-            try:
-                for past in self.moments:
-                    past.old = SortedDict(dict(past.old))
-                return
-            except BaseException:       # noqa: B036, S112 - interrupted again
-                continue
+        """Before anything else is done: a change was interrupted, perhaps in the middle of one of a SortedDict, whose keys then
+        do not agree with its dict. Make them anew of that. What was noted already is as it is now, and does no harm."""
+        if self.torn:
+            for past in self.moments:
+                past.old = SortedDict(dict(dict.items(past.old)))
+            self.torn = False

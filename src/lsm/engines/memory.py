@@ -5,7 +5,7 @@ against. `path` names it and nothing else: nothing is read or written there, and
 
 Invariants: `_rows` holds the newest rows; what open moments must still see of overwritten ones, `_history` has.
 A write is all or nothing also when a signal's handler raises in the middle of it: what moments need is noted first; once a row
-has been changed, the rest is done before the exception goes on (`_finish`).
+may have been changed the write counts, is kept in `_unfinished`, and whoever comes next does the rest (`_settle`).
 
 Threads: any.
 """
@@ -28,6 +28,8 @@ from lsm.errors import NotADatabaseError, OptionNameError
 
 STRETCH_FIRST = 8           # rows a scan takes under the lock at first,
 STRETCH = 128               # twice as many each time, up to this
+
+Operations = tuple[tuple[bytes, "bytes | None"], ...]
 
 
 @dataclass(frozen=True)
@@ -70,26 +72,23 @@ class Memory(SimpleEngine):
         self._rows = SortedDict()
         self._history = History()
         self._bytes = 0
+        self._unfinished: Operations = ()           # what a write that has begun to change rows writes
         super().__init__(path)
 
     def _find(self, key: bytes) -> bytes | None:
         with self._lock:
+            self._settle()
             return self._rows.get(key)          # type: ignore[no-any-return]
 
     def _apply(self, operations: Iterable[tuple[bytes, bytes | None]], sync: bool) -> None:
         operations = tuple(operations)
-        try:
-            for key, _ in operations:
-                self._history.overwritten(key, self._rows.get(key))
-        except BaseException:
-            self._history.mend()
-            raise
-        try:
-            for key, value in operations:
-                self._put(key, value)
-        except BaseException:
-            self._finish(operations)
-            raise
+        self._finish()
+        for key, _ in operations:
+            self._history.overwritten(key, self._rows.get(key))
+        self._unfinished = operations
+        for key, value in operations:
+            self._put(key, value)
+        self._unfinished = ()
 
     def _put(self, key: bytes, value: bytes | None) -> None:
         had = self._rows.get(key)
@@ -100,29 +99,36 @@ class Memory(SimpleEngine):
             del self._rows[key]
             self._bytes -= len(key) + len(had)
 
-    def _finish(self, operations: tuple[tuple[bytes, bytes | None], ...]) -> None:
-        """Interrupted in the middle, also of a step of the SortedDict: make it anew, with all of the write done."""
-        while True:
-            try:
-                rows = dict(self._rows)
-                for key, value in operations:
-                    if value is None:
-                        rows.pop(key, None)
-                    else:
-                        rows[key] = value
-                made = SortedDict(rows)
-                self._rows, self._bytes = made, sum(len(key) + len(value) for key, value in rows.items())
-                return
-            except BaseException:       # noqa: B036, S112 - interrupted again; the first exception goes on
-                continue
+    def _settle(self) -> None:
+        """Before anything is read: finish what was interrupted. `_lock` is held; not in the middle of a write, by a handler."""
+        if not self._writing:
+            self._finish()
+
+    def _finish(self) -> None:
+        """The interruption may have come in the middle of a step of a SortedDict, whose keys then do not agree with its dict:
+        make it anew of that, with all of the write done. Interrupted again, it is begun again by who comes next."""
+        self._history.mend()
+        if self._unfinished:
+            rows = dict(dict.items(self._rows))
+            for key, value in self._unfinished:
+                if value is None:
+                    rows.pop(key, None)
+                else:
+                    rows[key] = value
+            self._rows, self._bytes = SortedDict(rows), sum(len(key) + len(value) for key, value in rows.items())
+            self._unfinished = ()
 
     def _moment(self) -> MemoryMoment:
+        self._settle()
         return MemoryMoment(self)
 
     def __len__(self) -> int:
         """The number of keys; it is known."""
         self._check()
-        return len(self._rows)
+        with self._lock:
+            self._check()
+            self._settle()
+            return len(self._rows)
 
     def flush(self) -> None:
         """Nothing: there is nowhere to flush to."""
@@ -143,8 +149,10 @@ class Memory(SimpleEngine):
 
     def stats(self) -> MemoryStats:
         """How much there is."""
+        self._check()
         with self._lock:
             self._check()
+            self._settle()
             self._history.prune()
             moments = self._history.moments
             return MemoryStats(len(self._rows), self._bytes, len(moments), sum(len(past.old) for past in moments))
@@ -155,7 +163,7 @@ class Memory(SimpleEngine):
         return Report()
 
     def _release(self) -> None:
-        self._rows = SortedDict()
+        self._rows, self._unfinished = SortedDict(), ()
         self._history = History()
 
 
@@ -164,10 +172,11 @@ class MemoryMoment(Moment):
 
     def __init__(self, engine: Memory) -> None:
         self.engine = engine
-        self.past = engine._history.open()
+        self.past = engine._history.open(self)
 
     def find(self, key: bytes) -> bytes | None:
         with self.engine._lock:
+            self.engine._settle()
             return self._find(key)
 
     def _find(self, key: bytes) -> bytes | None:
@@ -178,6 +187,7 @@ class MemoryMoment(Moment):
         lower, upper, most = span.lower, span.upper, STRETCH_FIRST
         while True:
             with self.engine._lock:
+                self.engine._settle()
                 stretch, last = self._stretch(lower, upper, span.reverse, most)
             yield from stretch
             most = min(2 * most, STRETCH)
