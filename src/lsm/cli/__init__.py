@@ -10,7 +10,7 @@ NEEDED = ("typer", "rich")
 
 
 def main() -> int:
-    """Entry point of the `lsm` program; answers (or exits with) its status."""
+    """Entry point of the `lsm` program; answers its status."""
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         print(
@@ -19,7 +19,6 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
-    from lsm.cli.app import app
+    from lsm.cli.app import run
 
-    app(prog_name="lsm")
-    return 0
+    return run(sys.argv[1:])

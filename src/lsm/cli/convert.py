@@ -1,14 +1,28 @@
 """`lsm convert`: a database copied into another engine, and compared."""
 import sys
 from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
 
 import lsm
-from lsm.cli.bar import bar
+from lsm.cli.arguments import Quiet
 
 STEPS = {"count": "counting", "copy": "copying", "verify": "comparing"}
 
 
-def convert(source: Path, destination: Path, engine: str, source_engine: str | None, quiet: bool) -> None:
+def convert(
+    source: Annotated[Path, typer.Argument(help="The directory of a database of any engine. It is only read.")],
+    destination: Annotated[Path, typer.Argument(help="A new or an empty directory.")],
+    engine: Annotated[str, typer.Option(help="The engine of the copy: lsm, hashlog, btree, pylsm, ...")],
+    source_engine: Annotated[
+        Optional[str], typer.Option(help="The engine of the source.", show_default="told from its files")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Copy a database into another engine, then read both and compare every row. When that fails there is no copy."""
+    from lsm.cli.bar import bar
+
     with bar() as progress:
         tasks = {}
 

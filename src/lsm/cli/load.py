@@ -7,16 +7,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO, Optional
+
+import typer
 
 import lsm.dump
-from lsm.cli.bar import bar
+from lsm.cli.arguments import EngineOrNew, Format, Quiet
 from lsm.dump import Loaded
 
 
-def load(path: Path, file: str, format: str | None, engine: str | None, quiet: bool) -> None:
+def load(
+    path: Annotated[Path, typer.Argument(help="The directory of a database; it is made when there is none.")],
+    file: Annotated[str, typer.Argument(help="What `lsm dump` wrote, or lines written by hand; - is stdin.")],
+    format: Annotated[
+        Optional[Format], typer.Option("--format", "-f", help="How entries are written.", show_default="told from the file")
+    ] = None,
+    engine: EngineOrNew = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write every entry of a dump into a database; a deletion in it deletes."""
+    from lsm.cli.bar import bar
+
     with _opened(file) as source:
-        entries = lsm.dump.read(source, format)
+        entries = lsm.dump.read(source, format and format.value)
         first = list(_next(entries))                    # before a database is made for what is no dump
         with lsm.open(path, engine=engine or lsm.engine_at(path) or "lsm") as db:
             so_far = Loaded()

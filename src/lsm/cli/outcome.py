@@ -9,13 +9,20 @@ import os
 import sys
 from collections.abc import Callable
 
+import typer
+
 import lsm
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]         # Typer has a Click of its own in newer versions
 
 
-def outcome_of(command: str, work: Callable[[], object]) -> int:
-    """Do the work; its exit status."""
+class Failed(Exception):
+    """The command did what it could, and the answer is no: a line to be said, status 1."""
+
+
+def outcome_of(command: str, work: Callable[[], int | None]) -> int:
+    """Do the work; its exit status. `command` is "" when it is not known which one was meant."""
     try:
         return _attempt(command, work)
     except BrokenPipeError:
@@ -23,20 +30,30 @@ def outcome_of(command: str, work: Callable[[], object]) -> int:
         return DONE
     except KeyboardInterrupt:
         _drop_output()
-        _say(command, "interrupted")
+        say(command, "interrupted")
         return INTERRUPTED
 
 
-def _attempt(command: str, work: Callable[[], object]) -> int:
+def _attempt(command: str, work: Callable[[], int | None]) -> int:
     try:
-        work()
+        status = work() or DONE
         _flush()
-        return DONE
+        return status
     except BrokenPipeError:
         raise
-    except (lsm.Error, OSError, ValueError) as error:
+    except SystemExit as end:                       # Rich's way to say that a pipe is closed
+        if isinstance(end.__context__, BrokenPipeError):
+            raise end.__context__ from None
+        raise
+    except typer.Exit as end:
+        _flush()
+        return end.exit_code
+    except UsageError as error:
+        say(command, f"{error.format_message()} (see `lsm {command + ' ' if command else ''}--help`)")  # type: ignore[attr-defined]
+        return USAGE
+    except (Failed, lsm.Error, OSError, ValueError) as error:
         _keep_what_was_read()
-        _say(command, _line(error))
+        say(command, _line(error))
         return USAGE if isinstance(error, (lsm.OptionError, lsm.OptionNameError)) else FAILED
 
 
@@ -66,5 +83,6 @@ def _line(error: Exception) -> str:
     return str(error)
 
 
-def _say(command: str, line: str) -> None:
-    print(f"lsm {command}: {line}", file=sys.stderr)
+def say(command: str, line: str) -> None:
+    """One line to people."""
+    print(f"lsm {command}: {line}" if command else f"lsm: {line}", file=sys.stderr)

@@ -3,3 +3,20 @@
 In order of reading: itinerary (the steps), guide (how a step is told, checked and timed), corpus (the data), then one
 file a step: loading, reading, changing, crash (with writer, the process that is killed), upkeep; and picture.
 """
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+
+def tour(
+    path: Annotated[
+        Optional[Path],
+        typer.Option(help="Keep the tour's databases in this new or empty directory.", show_default="temporary"),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A small part of the data: a few seconds.")] = False,
+) -> int:
+    """Load the source of Python's standard library, look around, crash, recover, and show the tree."""
+    from lsm.cli.tour.itinerary import take
+
+    return take(path, quick)

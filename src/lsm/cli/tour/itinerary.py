@@ -1,5 +1,4 @@
 """The steps of the tour in their order, and what surrounds them: the directory, the console, the exit status."""
-import os
 import random
 import shutil
 import sys
@@ -31,15 +30,6 @@ def take(path: Path | None, quick: bool) -> int:
     except BrokenPromise as broken:
         print(f"lsm tour: a promise was broken: {broken}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)        # whoever read us has had enough: `lsm tour | head`
-        return 1
-    except (lsm.Error, OSError) as error:
-        print(f"lsm tour: {type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("lsm tour: interrupted", file=sys.stderr)
-        return 130
     finally:
         if path is None:
             shutil.rmtree(place, ignore_errors=True)
