@@ -16,7 +16,7 @@ import typer
 
 from lsm.cli.outcome import outcome_of
 
-COMMANDS = ["load", "dump", "convert", "serve", "tour"]         # in the order in which the help has them
+COMMANDS = ["load", "dump", "convert", "serve", "shell", "top", "tour"]         # in the order in which the help has them
 
 app = typer.Typer(no_args_is_help=True, help="lsm: an embedded, ordered, durable key-value store.")
 for name in COMMANDS:

@@ -53,7 +53,7 @@ def _attempt(command: str, work: Callable[[], int | None]) -> int:
         return USAGE
     except (Failed, lsm.Error, OSError, ValueError) as error:
         _keep_what_was_read()
-        say(command, _line(error))
+        say(command, line_of(error))
         return USAGE if isinstance(error, (lsm.OptionError, lsm.OptionNameError)) else FAILED
 
 
@@ -77,7 +77,8 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def _line(error: Exception) -> str:
+def line_of(error: Exception) -> str:
+    """What an error says, in one line."""
     if isinstance(error, OSError) and not isinstance(error, lsm.Error) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     return str(error)
