@@ -11,7 +11,8 @@ import subprocess
 import sys
 
 LIMIT = 60
-LAUNCH = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+LAUNCH = ("import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+          "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])")
 CTRL_C, CTRL_D, CTRL_P = "\x03", "\x04", "\x10"
 
 

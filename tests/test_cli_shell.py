@@ -14,7 +14,7 @@ from terminal import CTRL_C, CTRL_D, CTRL_P, Terminal  # noqa: E402
 
 import lsm  # noqa: E402
 from lsm.cli.outcome import Failed  # noqa: E402
-from lsm.cli.shell.commands import COMMANDS  # noqa: E402
+from lsm.cli.shell.commands import COMMANDS, execute  # noqa: E402
 from lsm.cli.shell.completion import KEYS, completions  # noqa: E402
 from lsm.cli.shell.history import LINES, History  # noqa: E402
 from lsm.cli.shell.session import Session  # noqa: E402
@@ -39,7 +39,7 @@ def test_a_script_of_every_command(tmp_path):
         "batch begin", "put rwanda:capital Kigali", "delete kenya:capital", "get kenya:capital", "batch commit",
         "snapshot take", "put rwanda:capital Huye", "get rwanda:capital", "snapshot release", "get rwanda:capital",
         "batch begin", "delete rwanda:capital", "batch abandon", "sync", "flush", "compact", "scan rwanda --keys",
-        "scan --from b --reverse --limit 1", "verify", "stats", f"checkpoint {tmp_path / 'copy'}", "help get", "quit", "nonsense")
+        "scan --start b --reverse --limit 1", "verify", "stats", f"checkpoint {tmp_path / 'copy'}", "help get", "quit", "nonsense")
     assert (status, err) == (0, "")
     lines = out.splitlines()
     assert lines[:9] == ["Nairobi", "a b→x y\\x00é", "kenya:capital→Nairobi", "Nairobi", "2 writes", "Kigali", "Huye",
@@ -223,7 +223,7 @@ def session(tmp_path):
     ("get \\q", WrongLine, "backslash"),
     ("scan --limit", WrongLine, "it is: scan"),
     ("scan --limit many", WrongLine, "'many' is no number of rows"),
-    ("scan a --from b", WrongLine, "give a prefix, or --from and --to"),
+    ("scan a --start b", WrongLine, "give a prefix, or --start and --stop"),
     ("batch swim", WrongLine, "it is: batch begin|commit|abandon"),
     ("snapshot swim", WrongLine, "it is: snapshot take|release"),
     ("help swim", WrongLine, "there is no command 'swim'"),
@@ -237,17 +237,17 @@ def test_what_cannot_be_done(session, tmp_path, monkeypatch, line, wrong, says):
     (tmp_path / "elsewhere" / "file").touch()
     monkeypatch.chdir(tmp_path / "elsewhere")
     with pytest.raises(wrong) as raised:
-        session.execute(line)
+        execute(session, line)
     assert says in str(raised.value)
 
 
 def test_a_second_batch_is_refused_and_the_first_goes_on(session):
-    session.execute("batch begin")
-    session.execute("put new 1")
+    execute(session, "batch begin")
+    execute(session, "put new 1")
     with pytest.raises(Failed):
-        session.execute("batch begin")
+        execute(session, "batch begin")
     assert b"new" not in session.db
-    session.execute("batch commit")
+    execute(session, "batch commit")
     assert b"new" in session.db
 
 
@@ -265,8 +265,8 @@ def test_a_second_batch_is_refused_and_the_first_goes_on(session):
     ("get z", 4, []),
     ("put k", 4, ["kenya:capital", "kenya:currency", "kigali"]),
     ("put kigali ", 11, []),
-    ("scan --f", 5, ["--from "]),
-    ("scan --from kig", 12, ["kigali"]),
+    ("scan --sta", 5, ["--start "]),
+    ("scan --start kig", 13, ["kigali"]),
     ("scan --limit 3 kig", 15, ["kigali"]),
     ("batch ", 6, ["abandon", "begin", "commit"]),
     ("batch c", 6, ["commit "]),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lsm.cli.outcome import Failed
 from lsm.cli.shell.session import Session
-from lsm.cli.shell.words import Word, WrongLine
+from lsm.cli.shell.words import Word, WrongLine, words
 from lsm.cli.spelling import meant, spelt
 from lsm.dump import text
 
@@ -34,11 +34,11 @@ class Command:
         options = [f"[{name}{' ' + value if value else ''}]" for name, value in self.options]
         return " ".join([self.name, *self.arguments, *options])
 
-    def run(self, session: Session, words: Sequence[Word]) -> None:
+    def run(self, session: Session, given: Sequence[Word]) -> None:
         """Check the words against the arguments, and do the work."""
         plain: list[Word] = []
         options: dict[str, Word | bool] = {}
-        left = iter(words)
+        left = iter(given)
         for word in left:
             if word.quoted or not word.text.startswith("--"):
                 plain.append(word)
@@ -80,10 +80,10 @@ def delete(session: Session, key: Word) -> None:
 
 def scan(session: Session, prefix: Word | None = None, reverse: bool = False, keys: bool = False, **bounds: Word) -> None:
     limit = _number(bounds["limit"]) if "limit" in bounds else None
-    among = {name: bytes_of(bounds[option]) for option, name in (("from", "start"), ("to", "stop")) if option in bounds}
+    among: dict[str, bytes] = {name: bytes_of(bounds[name]) for name in ("start", "stop") if name in bounds}
     if prefix is not None:
         if among:
-            raise WrongLine("give a prefix, or --from and --to")
+            raise WrongLine("give a prefix, or --start and --stop")
         among["prefix"] = bytes_of(prefix)
     for row in session.reads.scan(**among, reverse=reverse, limit=limit, values=not keys):
         if keys:
@@ -151,7 +151,7 @@ COMMANDS = {command.name: command for command in (
     Command("put", (KEY, "VALUE"), "set a key to a value", put),
     Command("delete", (KEY,), "remove a key", delete),
     Command("scan", ("[PREFIX]",), "print rows in the order of their keys", scan,
-            (("--from", KEY), ("--to", KEY), ("--limit", "N"), ("--reverse", ""), ("--keys", ""))),
+            (("--start", KEY), ("--stop", KEY), ("--limit", "N"), ("--reverse", ""), ("--keys", ""))),
     Command("batch", ("begin|commit|abandon",), "gather writes, and write all or none of them", batch),
     Command("snapshot", ("take|release",), "read as of now, whatever is written, until it is released", snapshot),
     Command("sync", (), "make all writes so far survive a loss of power", lambda session: session.db.sync()),
@@ -163,3 +163,14 @@ COMMANDS = {command.name: command for command in (
     Command("help", ("[COMMAND]",), "print this", help),
     Command("quit", (), "end; so does Ctrl-D", quit),
 )}
+
+
+def execute(session: Session, line: str) -> None:
+    """Do what a line says. Raises WrongLine, Failed, and what the database raises."""
+    found = words(line)
+    if not found:
+        return
+    name, *arguments = found
+    if name.text not in COMMANDS:
+        raise WrongLine(f"there is no command {name.text!r}: `help` lists them")
+    COMMANDS[name.text].run(session, arguments)

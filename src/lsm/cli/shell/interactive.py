@@ -10,6 +10,7 @@ from types import ModuleType
 
 import lsm
 from lsm.cli.outcome import DONE, Failed, line_of
+from lsm.cli.shell.commands import execute
 from lsm.cli.shell.completion import completions
 from lsm.cli.shell.history import History, place
 from lsm.cli.shell.session import Session
@@ -49,7 +50,7 @@ def _one(session: Session, history: History) -> None:
     if history.add(line) and readline is not None:
         readline.add_history(line)
     try:
-        session.execute(line)
+        execute(session, line)
         sys.stdout.flush()
     except (Failed, lsm.Error, OSError, ValueError) as error:
         sys.stdout.flush()

@@ -8,6 +8,7 @@ import io
 import sys
 
 from lsm.cli.outcome import DONE, FAILED, USAGE, outcome_of, say
+from lsm.cli.shell.commands import execute
 from lsm.cli.shell.session import Session
 from lsm.cli.shell.words import WrongLine
 
@@ -38,7 +39,7 @@ def _one(session: Session, number: int, line: str) -> int:
 
     def work() -> int:
         try:
-            session.execute(line)
+            execute(session, line)
         except WrongLine as mistake:
             say(where, str(mistake))
             return USAGE

@@ -9,7 +9,6 @@ import time
 from typing import Any
 
 from lsm.cli.outcome import Failed
-from lsm.cli.shell.words import WrongLine, words
 from lsm.contract.engine import Engine
 
 
@@ -29,19 +28,6 @@ class Session:
 
     def __exit__(self, *exception: object) -> None:
         self.release()
-
-    def execute(self, line: str) -> None:
-        """Do what a line says. Raises WrongLine, Failed, and what the database raises."""
-        from lsm.cli.shell.commands import COMMANDS
-
-        found = words(line)
-        if not found:
-            return
-        name, *arguments = found
-        command = COMMANDS.get(name.text)
-        if command is None:
-            raise WrongLine(f"there is no command {name.text!r}: `help` lists them")
-        command.run(self, arguments)
 
     @property
     def prompt(self) -> str:

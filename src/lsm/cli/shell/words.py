@@ -27,7 +27,8 @@ class Word:
 
 def words(line: str) -> list[Word]:
     """The words of a line; none of an empty one, or of a comment. Raises WrongLine."""
-    found, at = [], 0
+    found: list[Word] = []
+    at = 0
     while at < len(line):
         if line[at].isspace():
             at += 1

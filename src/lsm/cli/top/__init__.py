@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from lsm.cli.top.frame import Source
+    from lsm.contract.engine import Engine
 
 
 def top(
@@ -28,6 +29,14 @@ def top(
     from lsm.cli.top.show import show
 
     show(source_of(source, engine), interval, 1 if once else count, json)
+
+
+def view(db: Engine, interval: float = 1.0, count: int | None = None) -> None:
+    """The same of a database that this process has open, in the thread that calls it, until q, Ctrl-C, or so many frames."""
+    from lsm.cli.top.counters import of_database
+    from lsm.cli.top.show import show
+
+    show(of_database(db), interval, count, False)
 
 
 def source_of(place: str, engine: str | None) -> Source:
