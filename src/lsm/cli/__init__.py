@@ -19,6 +19,10 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
-    from lsm.cli.app import run
+    try:
+        from lsm.cli.app import run
 
-    return run(sys.argv[1:])
+        return run(sys.argv[1:])
+    except KeyboardInterrupt:                   # while it was still importing
+        print("lsm: interrupted", file=sys.stderr)
+        return 130

@@ -16,7 +16,8 @@ import typer
 
 from lsm.cli.outcome import outcome_of
 
-COMMANDS = ["load", "dump", "convert", "serve", "shell", "top", "tour"]         # in the order in which the help has them
+COMMANDS = ["get", "put", "delete", "scan", "load", "dump", "stats", "verify", "compact", "checkpoint", "convert", "serve",
+            "shell", "top", "tour"]                                                 # in the order in which the help has them
 
 app = typer.Typer(no_args_is_help=True, help="lsm: an embedded, ordered, durable key-value store.")
 for name in COMMANDS:
@@ -50,9 +51,8 @@ def run(arguments: list[str]) -> int:
     lines, of its own of everything that goes wrong."""
     if "_LSM_COMPLETE" in os.environ:               # a shell asks for completion: Typer answers and exits
         app(arguments, prog_name="lsm")
-    command = typer.main.get_command(app)
-
     def work() -> int | None:
+        command = typer.main.get_command(app)
         with command.make_context("lsm", list(arguments) or ["--help"]) as context:
             return command.invoke(context)          # type: ignore[no-any-return]
 

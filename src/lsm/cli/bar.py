@@ -1,9 +1,12 @@
 """The bar of a long operation: how far, how fast, how much longer. On stderr, and only when that is a terminal."""
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-from lsm.cli.tour.guide import size
+from lsm.cli.sizes import size
 
 
 class Amount(ProgressColumn):
@@ -35,3 +38,13 @@ def bar() -> Progress:
         TextColumn("{task.description}"), BarColumn(bar_width=24), Amount(), Rate(), TimeRemainingColumn(),
         console=console, transient=True, disable=not console.is_terminal,
     )
+
+
+@contextmanager
+def working(description: str) -> Iterator[None]:
+    """For what cannot be told how far it is: that it goes on, and for how long."""
+    console = Console(stderr=True)
+    with Progress(SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn(),
+                  console=console, transient=True, disable=not console.is_terminal) as progress:
+        progress.add_task(description)
+        yield

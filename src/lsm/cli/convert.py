@@ -1,29 +1,40 @@
 """`lsm convert`: a database copied into another engine, and compared."""
-import sys
+import os
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
 import lsm
-from lsm.cli.arguments import Quiet
+from lsm.cli.arguments import Json, Quiet
+from lsm.cli.completion import complete_engine, complete_path
+from lsm.cli.outcome import say
+from lsm.cli.output import print_json
+from lsm.cli.watch import Watch
+from lsm.conversion import STAGING
 
 STEPS = {"count": "counting", "copy": "copying", "verify": "comparing"}
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="The directory of a database of any engine. It is only read.")],
-    destination: Annotated[Path, typer.Argument(help="A new or an empty directory.")],
-    engine: Annotated[str, typer.Option(help="The engine of the copy: lsm, hashlog, btree, pylsm, ...")],
+    source: Annotated[Path, typer.Argument(help="The directory of a database of any engine. It is only read.",
+                                           autocompletion=complete_path)],
+    destination: Annotated[Path, typer.Argument(help="A new or an empty directory.", autocompletion=complete_path)],
+    engine: Annotated[str, typer.Option(metavar="NAME", help="The engine of the copy: lsm, hashlog, btree, pylsm, ...",
+                                          autocompletion=complete_engine)],
     source_engine: Annotated[
-        Optional[str], typer.Option(help="The engine of the source.", show_default="told from its files")
+        Optional[str], typer.Option(metavar="NAME", help="The engine of the source.", show_default="told from its files",
+                                    autocompletion=complete_engine)
     ] = None,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Copy a database into another engine, then read both and compare every row. When that fails there is no copy."""
     from lsm.cli.bar import bar
 
-    with bar() as progress:
+    with Watch("convert") as watch, bar() as progress:
+        staging = Path(f"{os.path.abspath(destination)}{STAGING}")
+        watch.leftovers += [staging] * (not os.path.lexists(staging))
         tasks = {}
 
         def tell(step: str, rows: int, total: int | None) -> None:
@@ -33,5 +44,7 @@ def convert(
 
         converted = lsm.convert(source, destination, engine=engine, source_engine=source_engine,
                                 progress=None if progress.disable else tell)
-    if not quiet:
-        print(f"lsm convert: {converted}; {source} is as it was", file=sys.stderr)
+    if json:
+        print_json(path=str(destination), rows=converted.rows, bytes=converted.bytes)
+    elif not quiet:
+        say("convert", f"{converted}; {source} is as it was")

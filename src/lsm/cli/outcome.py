@@ -12,6 +12,7 @@ from collections.abc import Callable
 import typer
 
 import lsm
+from lsm.cli.wording import line
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]         # Typer has a Click of its own in newer versions
@@ -49,11 +50,11 @@ def _attempt(command: str, work: Callable[[], int | None]) -> int:
         _flush()
         return end.exit_code
     except UsageError as error:
-        say(command, f"{error.format_message()} (see `lsm {command + ' ' if command else ''}--help`)")  # type: ignore[attr-defined]
+        say(command, f"{error.format_message().rstrip('.')} (see `lsm {command + ' ' if command else ''}--help`)")  # type: ignore[attr-defined]
         return USAGE
     except (Failed, lsm.Error, OSError, ValueError) as error:
         _keep_what_was_read()
-        say(command, line_of(error))
+        say(command, line(error))
         return USAGE if isinstance(error, (lsm.OptionError, lsm.OptionNameError)) else FAILED
 
 
@@ -77,13 +78,6 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def line_of(error: Exception) -> str:
-    """What an error says, in one line."""
-    if isinstance(error, OSError) and not isinstance(error, lsm.Error) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
-    return str(error)
-
-
-def say(command: str, line: str) -> None:
+def say(command: str, text: str) -> None:
     """One line to people."""
-    print(f"lsm {command}: {line}" if command else f"lsm: {line}", file=sys.stderr)
+    print(f"lsm {command}: {text}" if command else f"lsm: {text}", file=sys.stderr)

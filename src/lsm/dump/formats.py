@@ -1,4 +1,4 @@
-"""Formats: by their names, and told from how a file begins."""
+"""Formats: by their names, and told from how a file begins; CSV, which begins like anything, from how it is called."""
 from __future__ import annotations
 
 import os
@@ -6,31 +6,36 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any, BinaryIO
 
-from lsm.dump import binary, jsonl, text
+from lsm.dump import binary, csv, jsonl, text
 from lsm.dump.lines import BYTE_ORDER_MARK
 from lsm.errors import FormatError, OptionError
 
-FORMATS = {"text": text, "jsonl": jsonl, "binary": binary}
+FORMATS = {"text": text, "jsonl": jsonl, "binary": binary}          # written and read
+READ = {**FORMATS, "csv": csv}
 LOOKED_AT = 4096
 
 
 def write(entries: Iterable[Any], file: BinaryIO, format: str = "text") -> int:
     """Write every entry, (key, value) or (key, None), in the format; answers how many. Text and JSON lines also take
     (key, value, sequence number). What `entries` raises passes through, with all before it written."""
-    return _format(format).write(entries, file)      # type: ignore[no-any-return]
+    return _format(format, FORMATS).write(entries, file)      # type: ignore[no-any-return]
 
 
-def read(file: BinaryIO, format: str | None = None) -> Iterator[tuple[bytes, bytes | None]]:
-    """The entries of a file that was opened for reading bytes, in their order. The format is told from its beginning when it
-    is not given; the file must be buffered, or able to seek, for that. Raises FormatError, VersionError."""
+def read(file: BinaryIO, format: str | None = None, **columns: Any) -> Iterator[tuple[bytes, bytes | None]]:
+    """The entries of a file that was opened for reading bytes, in their order. The format is told from its beginning, or a name
+    that ends in `.csv` or `.tsv`, when it is not given; the file must be buffered, or able to seek, for that. `columns` are
+    those of CSV: `key`, `value`, `delimiter`, `header`. Raises FormatError, VersionError."""
     name = _name(file)
-    return _format(format or _told(file, name)).read(file, name)      # type: ignore[no-any-return]
+    format = format or _told(file, name)
+    if columns and format != "csv":
+        raise OptionError(*next(iter(columns.items())), f"it with csv: this is {format}")
+    return _format(format, READ).read(file, name, **columns)      # type: ignore[no-any-return]
 
 
-def _format(name: str) -> ModuleType:
-    if name not in FORMATS:
-        raise OptionError("format", name, " or ".join(map(repr, FORMATS)))
-    return FORMATS[name]
+def _format(name: str, known: dict[str, ModuleType]) -> ModuleType:
+    if name not in known:
+        raise OptionError("format", name, " or ".join(map(repr, known)))
+    return known[name]
 
 
 def _name(file: BinaryIO) -> str:
@@ -49,4 +54,6 @@ def _told(file: BinaryIO, name: str) -> str:
         return "binary"
     if head.startswith(b"lsm.log\n"):
         raise FormatError(name, "byte 0", "this is a log of a database: `lsm dump` makes of it what can be loaded")
-    return "jsonl" if head.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"{") else "text"
+    if head.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"{"):
+        return "jsonl"
+    return "csv" if name.endswith((".csv", ".tsv")) else "text"

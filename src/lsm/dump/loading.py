@@ -4,7 +4,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from lsm.contract.arguments import as_key, as_value
 from lsm.contract.engine import Engine
+from lsm.contract.traits import Traits
 
 BATCH_BYTES = 1 << 20
 BATCH_ENTRIES = 10_000
@@ -29,10 +31,10 @@ def load(db: Engine, entries: Iterable[Operation], progress: Callable[[Loaded], 
     several entries of one key the last one counts.
 
     `progress` is called after each batch with what has been loaded so far. What `entries` raises passes through, after all
-    before it was written.
+    before it was written; so does ValueError, which gives its number, for an entry over the limits of the engine.
     """
     loaded = Loaded()
-    for batch, size in _batches(entries):
+    for batch, size in _batches(_that_fit(entries, db.traits)):
         db.write(batch)
         deletes = sum(value is None for _, value in batch)
         loaded = Loaded(loaded.puts + len(batch) - deletes, loaded.deletes + deletes, loaded.bytes + size)
@@ -40,6 +42,22 @@ def load(db: Engine, entries: Iterable[Operation], progress: Callable[[Loaded], 
             progress(loaded)
     db.sync()
     return loaded
+
+
+def _that_fit(entries: Iterable[Operation], traits: Traits) -> Iterator[Operation]:
+    for number, (key, value) in enumerate(entries, 1):
+        try:
+            check_fits(key, value, traits)
+        except ValueError as error:
+            raise ValueError(f"entry {number:,}: {error}") from None
+        yield key, value
+
+
+def check_fits(key: bytes, value: bytes | None, traits: Traits) -> None:
+    """Raise ValueError when the engine takes no such key or value."""
+    if len(key) > traits.key_bytes_max or value is not None and len(value) > traits.value_bytes_max:
+        as_key(key, traits.key_bytes_max)
+        as_value(value, traits.value_bytes_max)
 
 
 def _batches(entries: Iterable[Operation]) -> Iterator[tuple[list[Operation], int]]:

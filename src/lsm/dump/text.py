@@ -28,20 +28,25 @@ MEANS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 
 def encode(key: bytes, value: bytes | None, sequence: int | None = None) -> bytes:
     """The line of an entry. With a sequence number it is for reading only: `decode` refuses it."""
-    shown = _escaped(key).replace("→", "\\→")
+    shown = escape(key).replace("→", "\\→")
     if shown.startswith("{"):
         shown = "\\" + shown                    # a file that begins so would be taken for JSON lines
     if value is None:
         right = "†"
     else:
-        right = _escaped(value)
+        right = escape(value)
         if right == "†":
             right = "\\†"
     before = "" if sequence is None else f"{sequence}\t"
     return f"{before}{shown}→{right}\n".encode()
 
 
-def _escaped(data: bytes) -> str:
+def escape(data: bytes) -> str:
+    """A key or value by itself as one line of text; `unescape` takes it back.
+
+    >>> print(escape(b"two\\nlines \\xff"))
+    two\\nlines \\xff
+    """
     text = data.decode("utf-8", "surrogateescape")
     if text.isprintable() and "\\" not in text:
         return text
@@ -67,7 +72,7 @@ def decode(line: bytes) -> tuple[bytes, bytes | None]:
         raise ValueError(f"byte {error.start} is not UTF-8: write it as \\x{line[error.start]:02x}") from None
     at = _arrow(line)
     key, value = line[:at], line[at + len(ARROW):]
-    return _plain(key), None if value == DAGGER else _plain(value)
+    return unescape(key), None if value == DAGGER else unescape(value)
 
 
 def _about_control(byte: bytes) -> str:
@@ -89,7 +94,12 @@ def _arrow(line: bytes) -> int:
     raise ValueError("there is no → between key and value")
 
 
-def _plain(part: bytes) -> bytes:
+def unescape(part: bytes) -> bytes:
+    """The bytes that a line of `escape` stands for. Raises ValueError.
+
+    >>> unescape(rb"two\\nlines \\xff")
+    b'two\\nlines \\xff'
+    """
     return ESCAPE.sub(_meant, part) if b"\\" in part else part
 
 

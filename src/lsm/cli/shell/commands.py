@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lsm.cli.outcome import Failed
+from lsm.cli.output import shown
 from lsm.cli.shell.session import Session
 from lsm.cli.shell.words import Word, WrongLine, words
-from lsm.cli.spelling import meant, spelt
+from lsm.cli.wording import damage
 from lsm.dump import text
 
 KEY, PATH = "KEY", "PATH"       # an argument that is completed from the database, from the file system
@@ -58,7 +59,7 @@ class Command:
 def bytes_of(word: Word) -> bytes:
     """The key or value that is meant."""
     try:
-        return meant(word.text)
+        return text.unescape(word.text.encode("utf-8", "surrogateescape"))
     except ValueError as error:
         raise WrongLine(str(error)) from None
 
@@ -67,7 +68,7 @@ def get(session: Session, key: Word) -> None:
     value = session.reads.get(bytes_of(key))
     if value is None:
         raise Failed(f"there is no key {key.text}")
-    print(spelt(value))
+    print(shown(value))
 
 
 def put(session: Session, key: Word, value: Word) -> None:
@@ -87,7 +88,7 @@ def scan(session: Session, prefix: Word | None = None, reverse: bool = False, ke
         among["prefix"] = bytes_of(prefix)
     for row in session.reads.scan(**among, reverse=reverse, limit=limit, values=not keys):
         if keys:
-            print(spelt(row))
+            print(shown(row))
         else:
             sys.stdout.write(text.encode(*row).decode())
 
@@ -104,8 +105,8 @@ def stats(session: Session) -> None:
 
 def verify(session: Session) -> None:
     report = session.db.verify()
-    for damage in report.damage:
-        print(damage)
+    for error in report.damage:
+        print(damage(error))
     if not report.ok:
         raise Failed(f"{len(report.damage):,} places are damaged")
     print(f"{report.files:,} files, {report.blocks:,} blocks, {report.bytes:,} bytes: no damage")

@@ -5,13 +5,13 @@ with the prefix have in common is what the first and the last have.
 """
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 
-from lsm.cli.shell.commands import COMMANDS, KEY, PATH, Command
+from lsm.cli.completion import complete_path
+from lsm.cli.output import shown
+from lsm.cli.shell.commands import COMMANDS, KEY, PATH, Command, bytes_of
 from lsm.cli.shell.session import Session
 from lsm.cli.shell.words import Word, bare, begun, quoted
-from lsm.cli.spelling import meant, spelt
 
 KEYS = 50                   # shown at once
 
@@ -38,7 +38,7 @@ def _words(session: Session, before: list[Word], typed: str) -> Iterable[str]:
     if kind in (KEY, "[PREFIX]"):
         return keys(session, typed)
     if kind == PATH:
-        return _paths(typed)
+        return [quoted(path) for path in complete_path(bare(typed))]
     if kind == "[COMMAND]":
         return _among(COMMANDS, typed)
     return _among(kind.split("|"), typed) if "|" in kind else []
@@ -65,20 +65,10 @@ def _among(names: Iterable[str], typed: str) -> list[str]:
 
 def keys(session: Session, typed: str) -> list[str]:
     """Keys that begin so, as words that can be typed."""
-    prefix = meant(bare(typed))
+    prefix = bytes_of(Word(bare(typed), False))
     found = list(session.reads.scan(prefix=prefix, values=False, limit=KEYS))
     if len(found) == KEYS:
         found += [key for key in session.reads.scan(prefix=prefix, values=False, limit=1, reverse=True) if key != found[-1]]
-    always = typed.startswith('"') or any(quoted(spelt(key)).startswith('"') for key in found)
-    return [word for word in (quoted(spelt(key), always) for key in found)
+    always = typed.startswith('"') or any(quoted(shown(key)).startswith('"') for key in found)
+    return [word for word in (quoted(shown(key), always) for key in found)
             if word.startswith(typed) or (always and not typed.startswith('"') and word.startswith(f'"{typed}'))]
-
-
-def _paths(typed: str) -> list[str]:
-    place, beginning = os.path.split(bare(typed))
-    found = []
-    with os.scandir(place or ".") as entries:
-        for entry in entries:
-            if entry.name.startswith(beginning):
-                found.append(quoted(os.path.join(place, entry.name) + ("/" if entry.is_dir() else "")))
-    return found

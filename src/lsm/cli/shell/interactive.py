@@ -9,11 +9,12 @@ import sys
 from types import ModuleType
 
 import lsm
-from lsm.cli.outcome import DONE, Failed, line_of
+from lsm.cli.outcome import DONE, Failed
 from lsm.cli.shell.commands import execute
 from lsm.cli.shell.completion import completions
 from lsm.cli.shell.history import History, place
 from lsm.cli.shell.session import Session
+from lsm.cli.wording import line as told
 
 try:
     import readline as found
@@ -27,7 +28,7 @@ def converse(session: Session, keep: bool) -> int:
     """Until quit or Ctrl-D. `keep`: the lines, in the file of the history."""
     history = History(place() if keep else None)
     if history.trouble is not None:
-        _tell(f"no history is kept: {line_of(history.trouble)}")
+        _tell(f"no history is kept: {told(history.trouble)}")
     if readline is not None:
         _prepare(readline, session, history)
     print(f"{session.db.path}, engine {session.db.traits.engine}. `help` lists the commands, Ctrl-D ends.")
@@ -54,7 +55,7 @@ def _one(session: Session, history: History) -> None:
         sys.stdout.flush()
     except (Failed, lsm.Error, OSError, ValueError) as error:
         sys.stdout.flush()
-        _tell(line_of(error))
+        _tell(told(error))
 
 
 def _tell(line: str) -> None:

@@ -11,6 +11,7 @@ from lsm.cli.outcome import DONE, FAILED, USAGE, outcome_of, say
 from lsm.cli.shell.commands import execute
 from lsm.cli.shell.session import Session
 from lsm.cli.shell.words import WrongLine
+from lsm.cli.watch import Watch
 
 
 def run(session: Session) -> int:
@@ -21,13 +22,14 @@ def run(session: Session) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")      # as a dump, whatever the locale says
     begun = 0                           # the line of the batch that is open
-    for number, line in enumerate(sys.stdin, 1):
-        status = _one(session, number, line)
-        if status != DONE:
-            return status
-        begun = 0 if session.batch is None else begun or number
-        if session.ended:
-            break
+    with Watch("shell"):
+        for number, line in enumerate(sys.stdin, 1):
+            status = _one(session, number, line)
+            if status != DONE:
+                return status
+            begun = 0 if session.batch is None else begun or number
+            if session.ended:
+                break
     if begun:
         say("shell", f"the batch that line {begun} began was not committed: nothing of it is written")
         return FAILED

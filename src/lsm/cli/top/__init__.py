@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from lsm.cli.arguments import Engine, Json
+from lsm.cli.completion import complete_path
+
 if TYPE_CHECKING:
     from lsm.cli.top.frame import Source
-    from lsm.contract.engine import Engine
+    from lsm.contract.engine import Engine as Database
 
 
 def top(
-    source: Annotated[str, typer.Argument(metavar="DB|URL", help="The directory of a database, or the address of an `lsm serve`.")],
+    source: Annotated[str, typer.Argument(metavar="DB|URL", help="The directory of a database, or the address of an `lsm serve`.",
+                                          autocompletion=complete_path)],
     interval: Annotated[float, typer.Option("--interval", "-i", min=0.05, help="Seconds from one frame to the next.")] = 1.0,
     once: Annotated[bool, typer.Option("--once", help="One frame, and no terminal is needed.")] = False,
     count: Annotated[Optional[int], typer.Option("--count", "-n", min=1, help="End after so many frames.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="A line of JSON for each frame.")] = False,
-    engine: Annotated[Optional[str], typer.Option(help="The engine of the database.", show_default="told from its files")] = None,
+    json: Json = False,
+    engine: Engine = None,
 ) -> None:
     """Show how a database changes, live: levels, log, rates, flushes and compactions. Ends by q or Ctrl-C.
 
@@ -31,7 +35,7 @@ def top(
     show(source_of(source, engine), interval, 1 if once else count, json)
 
 
-def view(db: Engine, interval: float = 1.0, count: int | None = None) -> None:
+def view(db: Database, interval: float = 1.0, count: int | None = None) -> None:
     """The same of a database that this process has open, in the thread that calls it, until q, Ctrl-C, or so many frames."""
     from lsm.cli.top.counters import of_database
     from lsm.cli.top.show import show

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import lsm
-from lsm.cli.tour.guide import size
+from lsm.cli.opening import open_to_read
+from lsm.cli.sizes import size
 from lsm.cli.top.frame import DATABASE, Event, Frame, Level, numbers, rates
 from lsm.cli.top.limits import limit
 from lsm.errors import OptionError, OptionNameError
 from lsm.options import Options
-from lsm.source import open_source
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def of_database(db: lsm.Engine) -> Counters:
 def of_files(path: Any, engine: str) -> Counters:
     """Of a database of an engine whose files tell nothing by themselves: it is opened anew, to be read, for each frame."""
     def ask() -> Told:
-        with open_source(path, engine) as db:
+        with open_to_read(path, engine) as db:
             return told_by(db)
 
     return Counters(DATABASE, str(path), ask)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 
-from lsm.cli.tour.guide import size
+from lsm.cli.sizes import size
 from lsm.cli.top.frame import FILES, Event, Frame, Level, rates
 from lsm.cli.top.limits import limit
 from lsm.options import Options

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lsm.cli.top.frame import DATABASE, FILES, SERVER, Event, Frame, Level
-from lsm.cli.tour.guide import size
+from lsm.cli.sizes import size
 
 WIDTH = 14
 SOURCES = {

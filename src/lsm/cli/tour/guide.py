@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from lsm.cli.sizes import size as size
+
 
 class BrokenPromise(Exception):
     """The database did not do what it promises: the tour ends here."""
@@ -70,15 +72,3 @@ class Guide:
             transient=True,
             disable=not self.console.is_terminal,
         )
-
-
-def size(count: float) -> str:
-    """Bytes as a person reads them: 999 B, 12.3 kB, 4.56 MB (powers of 1000, three digits)."""
-    unit = "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":
-            break
-        count /= 1000
-    if unit == "B" or count >= 100:
-        return f"{count:.0f} {unit}"
-    return f"{count:.1f} {unit}" if count >= 10 else f"{count:.2f} {unit}"

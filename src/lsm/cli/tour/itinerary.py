@@ -12,6 +12,7 @@ import lsm
 from lsm.cli.tour import changing, crash, loading, picture, reading, upkeep
 from lsm.cli.tour.corpus import standard_library
 from lsm.cli.tour.guide import BrokenPromise, Guide
+from lsm.cli.watch import Watch
 
 SEED = 2_026
 
@@ -25,7 +26,9 @@ def take(path: Path | None, quick: bool) -> int:
         print(f"lsm tour: {refused}", file=sys.stderr)
         return 2
     try:
-        walk(Guide(console), place, quick)
+        with Watch("tour") as watch:
+            watch.leftovers += [place] * (path is None)
+            walk(Guide(console), place, quick)
         return 0
     except BrokenPromise as broken:
         print(f"lsm tour: a promise was broken: {broken}", file=sys.stderr)

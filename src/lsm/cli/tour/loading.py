@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import lsm
 from lsm.cli.tour import picture
 from lsm.cli.tour.corpus import Source
-from lsm.cli.tour.guide import Guide, size
+from lsm.cli.sizes import size
+from lsm.cli.tour.guide import Guide
 
 SAMPLE = 50_000
 

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 import lsm
-from lsm.cli.tour.guide import Figure, Guide, size
+from lsm.cli.sizes import size
+from lsm.cli.tour.guide import Figure, Guide
 
 WIDTH = 20
 

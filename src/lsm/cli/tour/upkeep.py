@@ -2,7 +2,8 @@
 from pathlib import Path
 
 import lsm
-from lsm.cli.tour.guide import Guide, size
+from lsm.cli.sizes import size
+from lsm.cli.tour.guide import Guide
 from lsm.cli.tour.loading import Loaded
 
 

@@ -1,0 +1,24 @@
+"""`lsm compact`: the room of what was overwritten and deleted, given back."""
+import time
+
+from lsm.cli.arguments import Database, Engine, Json, Quiet, Wait
+from lsm.cli.opening import open_to_write
+from lsm.cli.output import print_json
+from lsm.cli.outcome import say
+from lsm.cli.sizes import bytes_in, size
+from lsm.cli.watch import Watch
+
+
+def compact(path: Database, json: Json = False, quiet: Quiet = False, engine: Engine = None, wait: Wait = 0.0) -> None:
+    """Give back the room of what was overwritten and deleted. Needs as much free space as the data takes."""
+    from lsm.cli.bar import working
+
+    begun = time.monotonic()
+    with Watch("compact"), open_to_write(path, engine, create=False, wait=wait) as db, working(f"compacting {path}"):
+        before = bytes_in(path)
+        db.compact()
+    after, seconds = bytes_in(path), time.monotonic() - begun
+    if json:
+        print_json(path=str(path), bytes_before=before, bytes_after=after, seconds=round(seconds, 3))
+    elif not quiet:
+        say("compact", f"{path} takes {size(after)}, it took {size(before)}")

@@ -1,0 +1,36 @@
+"""`lsm verify`: is everything on disk what was written?"""
+import os
+
+from lsm.cli.arguments import Database, Engine, Json, Quiet
+from lsm.cli.opening import open_to_read
+from lsm.cli.outcome import Failed
+from lsm.cli.output import as_json, print_json, print_line
+from lsm.cli.watch import Watch
+from lsm.cli.wording import damage
+from lsm.contract.report import Report
+from lsm.errors import CorruptionError
+
+
+def verify(path: Database, json: Json = False, quiet: Quiet = False, engine: Engine = None) -> None:
+    """Read and check every file of a database, and print each damage. Status 1 when there is any. Nothing is changed."""
+    from lsm.cli.bar import working
+
+    with Watch("verify"), working(f"checking {path}"):
+        report = _checked(path, engine)
+    if json:
+        print_json(path=str(path), **as_json(report))
+    elif report.damage or not quiet:
+        print_line(str(report).split("\n")[0])
+        for error in report.damage:
+            print_line(damage(error))
+    if report.damage:
+        raise Failed(f"{path}: it is damaged: a checkpoint or backup restores it")
+
+
+def _checked(path: str | os.PathLike[str], engine: str | None) -> Report:
+    """What cannot even be opened is damage too."""
+    try:
+        with open_to_read(path, engine) as db:
+            return db.verify()                          # type: ignore[no-any-return]
+    except CorruptionError as error:
+        return Report(files=1, damage=(error,))
