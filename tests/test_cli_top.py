@@ -198,7 +198,7 @@ def test_a_server_tells_the_counters_of_its_process(tmp_path, monkeypatch):
         second = source.frame()
         assert (first.source, first.engine) == ("server", "lsm")
         assert second.figures["gets"] == first.figures["gets"] + 1 and second.rates["sequence"] > 0
-        assert second.levels[0].limit == 4 and second.figures["memtable_limit"] == 64 << 20
+        assert second.levels[0].limit == 4 and second.figures["memory_limit"] == 3 * 64 << 20
         assert "as its server tells" in drawn(second)
         monkeypatch.setenv("LSM_READ_TOKEN", "x" * 32)
         with pytest.raises(OSError, match="the server answers 401"):

@@ -10,7 +10,7 @@ import lsm
 from lsm.cli.opening import open_to_read
 from lsm.cli.sizes import size
 from lsm.cli.top.frame import DATABASE, Event, Frame, Level, numbers, rates
-from lsm.cli.top.limits import limit
+from lsm.cli.top.limits import limit, memory_limit
 from lsm.errors import OptionError, OptionNameError
 from lsm.options import Options
 
@@ -37,7 +37,7 @@ class Counters:
         options = _options(told.options)
         figures = numbers(told.stats)
         if options is not None:
-            figures["memtable_limit"] = options.memtable_bytes
+            figures["memory_limit"] = memory_limit(options)
         before, changed = self._frame, {}
         if before is not None:
             changed = {name: value - before.figures.get(name, 0) for name, value in figures.items()}

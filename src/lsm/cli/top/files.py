@@ -5,7 +5,7 @@ import time
 
 from lsm.cli.sizes import size
 from lsm.cli.top.frame import FILES, Event, Frame, Level, rates
-from lsm.cli.top.limits import limit
+from lsm.cli.top.limits import limit, memory_limit
 from lsm.options import Options
 from lsm.tree.watch import Change, Look, Watch, change
 
@@ -60,7 +60,7 @@ def _held(look: Look) -> dict[str, float]:
         "tables": look.state.version.table_count(), "bytes": look.state.version.total_bytes(),
         "entries": sum(meta.entries for meta in look.state.version.tables()),
         "memtables": len(look.logs), "memtable_bytes": sum(log.bytes for log in look.logs),
-        "memtable_limit": options.memtable_bytes, "written": max((log.written for log in look.logs), default=0) / 1e6,
+        "memory_limit": memory_limit(options), "written": max((log.written for log in look.logs), default=0) / 1e6,
         "tables_unnamed": len(look.unnamed), "bytes_unnamed": sum(bytes for _, bytes in look.unnamed)}
 
 

@@ -4,6 +4,12 @@ from __future__ import annotations
 from lsm.errors import OptionError
 from lsm.options import Options
 from lsm.tree.compaction import Fifo, Leveled, policy_of
+from lsm.tree.tree import SEALED_MAX
+
+
+def memory_limit(options: Options) -> int:
+    """Bytes of the memtable that is written and of those that may wait to be flushed, before writers wait."""
+    return options.memtable_bytes * (1 + SEALED_MAX)
 
 
 def limit(options: Options | None, level: int) -> tuple[int | None, str]:

@@ -52,7 +52,7 @@ def _tree(console: Console, frame: Frame) -> Table:
                         ("entries", f"{frame.figures['entries']:,}"),
                         ("deletes", f"{sum(level.tombstones for level in frame.levels):,}")):
         table.add_column(name, total, justify="right", no_wrap=True)
-    limit = int(frame.figures.get("memtable_limit", 0))
+    limit = int(frame.figures.get("memory_limit", 0))
     used = int(frame.figures["memtable_bytes"])
     table.add_row("mem", _bar(console, used / limit if limit else None), size(limit) if limit else "",
                   f"{frame.figures['memtables']:,}", size(used), "", "")
@@ -91,8 +91,8 @@ def _told(frame: Frame) -> Iterable[tuple[str, str]]:
     yield "writes", f"{_count(rates, 'sequence')}, {_bytes(rates, 'log_bytes')} of log; the last is number {figures['sequence']:,}"
     if frame.source == FILES:
         behind = figures["sequence"] - figures["synced"]
-        ago = f"{max(0.0, frame.time - figures['written']):.1f} s before this" if figures["written"] else "in a table"
-        yield "", f"made {ago}; up to {behind:,} of them are not known to be on disk"
+        ago = f"{max(0.0, frame.time - figures['written']):.1f} s before" if figures["written"] else "in a table"
+        yield "", f"made {ago}; {behind:,} are not known to be on disk"
     else:
         yield "reads", f"{_count(rates, 'gets')}; blocks from disk {_count(rates, 'block_reads')}"
         yield "cache", f"{_hits(frame)}; {size(figures['cache_used'])} of {size(figures['cache_capacity'])}"
