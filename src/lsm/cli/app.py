@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from lsm.cli.completion import complete
 from lsm.cli.outcome import outcome_of
 
 COMMANDS = ["get", "put", "delete", "scan", "load", "dump", "stats", "verify", "compact", "checkpoint", "convert", "serve",
@@ -49,8 +50,8 @@ def program(
 def run(arguments: list[str]) -> int:
     """One run of the program with these arguments; its exit status. Not by calling `app`, which makes a status, and several
     lines, of its own of everything that goes wrong."""
-    if "_LSM_COMPLETE" in os.environ:               # a shell asks for completion: Typer answers and exits
-        app(arguments, prog_name="lsm")
+    if "_LSM_COMPLETE" in os.environ:               # a shell asks: Typer answers and exits
+        complete(lambda: app(arguments, prog_name="lsm"))
     def work() -> int | None:
         command = typer.main.get_command(app)
         with command.make_context("lsm", list(arguments) or ["--help"]) as context:

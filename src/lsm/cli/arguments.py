@@ -10,7 +10,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from lsm.cli.completion import complete_engine, complete_key, complete_path
+from lsm.cli.completion import complete_directory, complete_engine, complete_key
 from lsm.dump import text
 
 
@@ -31,10 +31,10 @@ class LoadFormat(str, Enum):
     csv = "csv"
 
 
-Database = Annotated[Path, typer.Argument(metavar="DB", help="The directory of a database.", autocompletion=complete_path)]
+Database = Annotated[Path, typer.Argument(metavar="DB", help="The directory of a database.", autocompletion=complete_directory)]
 DatabaseOrNew = Annotated[
     Path,
-    typer.Argument(metavar="DB", help="The directory of a database; it is made when there is none.", autocompletion=complete_path)
+    typer.Argument(metavar="DB", help="The directory of a database; it is made when there is none.", autocompletion=complete_directory)
 ]
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The key.", autocompletion=complete_key)]
 Engine = Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lsm.cli.arguments import Database, Engine, Json, Quiet, Wait
-from lsm.cli.completion import complete_path
+from lsm.cli.completion import complete_directory
 from lsm.cli.opening import open_to_write
 from lsm.cli.outcome import say
 from lsm.cli.output import print_json
@@ -18,7 +18,7 @@ from lsm.cli.watch import Watch
 def checkpoint(
     path: Database,
     destination: Annotated[
-        Path, typer.Argument(metavar="DST", help="A new or an empty directory.", autocompletion=complete_path)
+        Path, typer.Argument(metavar="DST", help="A new or an empty directory.", autocompletion=complete_directory)
     ],
     json: Json = False,
     quiet: Quiet = False,

@@ -5,14 +5,18 @@ change nothing: whatever goes wrong, nothing is offered.
 """
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from itertools import islice
 from typing import Any
 
 import typer
 
-OFFERED = 50                # keys; a shell shows no more than fit on a screen
+OFFERED = 50                                        # keys: a shell shows no more than fit on a screen
+COLON = re.compile(r"(?<=.)\n:(?:\n(?=.)|$)")       # as bash takes a word apart
 
 
 def complete_engine(incomplete: str) -> list[str]:
@@ -22,8 +26,13 @@ def complete_engine(incomplete: str) -> list[str]:
     return [name for name in engine_names() if name.startswith(incomplete)]
 
 
+def complete_directory(incomplete: str) -> list[str]:
+    """Typer hides what the shell itself would offer for a path."""
+    return [path for path in complete_path(incomplete) if path.endswith("/")]
+
+
 def complete_path(incomplete: str) -> list[str]:
-    """Files and directories: Typer hides what the shell itself would offer for a path."""
+    """Files and directories."""
     place, begun = os.path.split(incomplete)
     try:
         found = sorted(os.scandir(place or "."), key=lambda entry: entry.name)
@@ -34,8 +43,8 @@ def complete_path(incomplete: str) -> list[str]:
 
 
 def complete_key(context: typer.Context, incomplete: str) -> list[str]:
-    """Keys of the database named before that begin so. Only those that a shell gives on as they are."""
-    path = next((context.params[name] for name in ("path", "database") if context.params.get(name)), None)
+    """Keys of the database named before that begin so. Only those that can be typed as they are."""
+    path = context.params.get("path") or next(iter(context.args), None)     # the latter in the value of an option
     if path is None:
         return []
     try:
@@ -55,3 +64,22 @@ def _keys(path: Any, engine: str | None, begun: str) -> Iterator[str]:
                 continue
             if shown.isprintable():
                 yield shown
+
+
+def complete(answer: Callable[[], object]) -> None:
+    """Let Typer answer a shell. For bash a word ends at a colon, and keys are full of them: it asks for `kenya`, `:`, `cap`,
+    each on a line, and takes only what follows the last colon."""
+    words = os.environ.get("COMP_WORDS", "")
+    joined = COLON.sub(":", words)
+    if os.environ["_LSM_COMPLETE"] != "complete_bash" or joined == words:
+        answer()
+        return
+    taken_apart = words.count("\n") - joined.count("\n")
+    os.environ.update(COMP_WORDS=joined, COMP_CWORD=str(int(os.environ["COMP_CWORD"]) - taken_apart))
+    offered = io.StringIO()
+    try:
+        with redirect_stdout(offered):
+            answer()
+    finally:
+        there = joined.rsplit("\n", 1)[-1].rsplit(":", 1)[0] + ":"
+        print("\n".join(line.removeprefix(there) for line in offered.getvalue().splitlines()))

@@ -7,7 +7,7 @@ import typer
 
 import lsm
 from lsm.cli.arguments import Json, Quiet
-from lsm.cli.completion import complete_engine, complete_path
+from lsm.cli.completion import complete_directory, complete_engine
 from lsm.cli.outcome import say
 from lsm.cli.output import print_json
 from lsm.cli.watch import Watch
@@ -18,8 +18,8 @@ STEPS = {"count": "counting", "copy": "copying", "verify": "comparing"}
 
 def convert(
     source: Annotated[Path, typer.Argument(help="The directory of a database of any engine. It is only read.",
-                                           autocompletion=complete_path)],
-    destination: Annotated[Path, typer.Argument(help="A new or an empty directory.", autocompletion=complete_path)],
+                                           autocompletion=complete_directory)],
+    destination: Annotated[Path, typer.Argument(help="A new or an empty directory.", autocompletion=complete_directory)],
     engine: Annotated[str, typer.Option(metavar="NAME", help="The engine of the copy: lsm, hashlog, btree, pylsm, ...",
                                           autocompletion=complete_engine)],
     source_engine: Annotated[
