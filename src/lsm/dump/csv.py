@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from lsm.contract.arguments import VALUE_BYTES_MAX
-from lsm.dump.lines import BYTE_ORDER_MARK, LINE_BYTES_MAX
+from lsm.dump.lines import whole_lines
 from lsm.errors import FormatError
 
 Row = list[str]
@@ -48,13 +48,7 @@ def read(file: BinaryIO, name: str, *, key: str | None = None, value: str | None
 
 def _lines(file: BinaryIO, name: str) -> Iterator[str]:
     """With their ends, which may stand in a field."""
-    number = 0
-    while line := file.readline(LINE_BYTES_MAX + 1):
-        number += 1
-        if len(line) > LINE_BYTES_MAX:
-            raise FormatError(name, f"line {number}", "it is longer than any key and value together")
-        if number == 1:
-            line = line.removeprefix(BYTE_ORDER_MARK)
+    for number, line in whole_lines(file, name):
         try:
             yield line.decode()
         except UnicodeDecodeError as error:

@@ -2,23 +2,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from types import ModuleType
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO, NamedTuple
 
 from lsm.dump import binary, csv, jsonl, text
-from lsm.dump.lines import BYTE_ORDER_MARK
+from lsm.dump.lines import BYTE_ORDER_MARK, read_lines, write_lines
 from lsm.errors import FormatError, OptionError
 
-FORMATS = {"text": text, "jsonl": jsonl, "binary": binary}          # written and read
-READ = {**FORMATS, "csv": csv}
 LOOKED_AT = 4096
+
+
+class Format(NamedTuple):
+    read: Callable[..., Iterator[tuple[bytes, bytes | None]]]
+    write: Callable[[Iterable[Any], BinaryIO], int] | None = None
+
+
+def _of_lines(encode: Callable[..., bytes], decode: Callable[[bytes], tuple[bytes, bytes | None]]) -> Format:
+    return Format(lambda file, name: read_lines(file, name, decode),
+                  lambda entries, file: write_lines(entries, file, encode))
+
+
+FORMATS = {"text": _of_lines(text.encode, text.decode), "jsonl": _of_lines(jsonl.encode, jsonl.decode),
+           "binary": Format(binary.read, binary.write), "csv": Format(csv.read)}
 
 
 def write(entries: Iterable[Any], file: BinaryIO, format: str = "text") -> int:
     """Write every entry, (key, value) or (key, None), in the format; answers how many. Text and JSON lines also take
     (key, value, sequence number). What `entries` raises passes through, with all before it written."""
-    return _format(format, FORMATS).write(entries, file)      # type: ignore[no-any-return]
+    write = _format(format).write
+    if write is None:
+        raise OptionError("format", format, "another one: this one is only read")
+    return write(entries, file)
 
 
 def read(file: BinaryIO, format: str | None = None, **columns: Any) -> Iterator[tuple[bytes, bytes | None]]:
@@ -27,15 +41,16 @@ def read(file: BinaryIO, format: str | None = None, **columns: Any) -> Iterator[
     those of CSV: `key`, `value`, `delimiter`, `header`. Raises FormatError, VersionError."""
     name = _name(file)
     format = format or _told(file, name)
-    if columns and format != "csv":
-        raise OptionError(*next(iter(columns.items())), f"it with csv: this is {format}")
-    return _format(format, READ).read(file, name, **columns)      # type: ignore[no-any-return]
+    for column, given in columns.items():
+        if format != "csv":
+            raise OptionError(column, given, f"it with csv: this is {format}")
+    return _format(format).read(file, name, **columns)
 
 
-def _format(name: str, known: dict[str, ModuleType]) -> ModuleType:
-    if name not in known:
-        raise OptionError("format", name, " or ".join(map(repr, known)))
-    return known[name]
+def _format(name: str) -> Format:
+    if name not in FORMATS:
+        raise OptionError("format", name, " or ".join(map(repr, FORMATS)))
+    return FORMATS[name]
 
 
 def _name(file: BinaryIO) -> str:
