@@ -16,7 +16,7 @@ import lsm  # noqa: E402
 from lsm.cli.outcome import Failed  # noqa: E402
 from lsm.cli.shell.commands import COMMANDS, execute  # noqa: E402
 from lsm.cli.shell.completion import KEYS, completions  # noqa: E402
-from lsm.cli.shell.history import LINES, History  # noqa: E402
+from lsm.cli.shell.history import LINES, History, place  # noqa: E402
 from lsm.cli.shell.session import Session  # noqa: E402
 from lsm.cli.shell.words import WrongLine, quoted, words  # noqa: E402
 
@@ -293,16 +293,29 @@ def test_completion_of_paths(session, tmp_path, monkeypatch):
 
 
 def test_history_is_private_and_short(tmp_path):
-    place = tmp_path / "new" / "history"
-    history = History(place)
+    path = tmp_path / "new" / "history"
+    history = History(path)
     assert history.add("one") and not history.add("one") and not history.add(" two") and not history.add("")
-    assert stat.S_IMODE(place.stat().st_mode) == 0o600 and stat.S_IMODE(place.parent.stat().st_mode) == 0o700
-    place.write_text("".join(f"{number}\n" for number in range(3 * LINES)))
-    place.chmod(0o644)
-    assert len(History(place).lines) == LINES
-    assert stat.S_IMODE(place.stat().st_mode) == 0o600
-    assert place.read_text().splitlines() == [str(number) for number in range(2 * LINES, 3 * LINES)]
-    assert [entry.name for entry in place.parent.iterdir()] == ["history"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    path.write_text("".join(f"{number}\n" for number in range(3 * LINES)))
+    path.chmod(0o644)
+    assert len(History(path).lines) == LINES
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.read_text().splitlines() == [str(number) for number in range(2 * LINES, 3 * LINES)]
+    assert [entry.name for entry in path.parent.iterdir()] == ["history"]
+
+
+def test_where_the_history_is(tmp_path, monkeypatch):
+    monkeypatch.delenv("LSM_HISTORY", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert place() == tmp_path / ".local" / "state" / "lsm" / "history"
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert place() == tmp_path / "state" / "lsm" / "history"
+    monkeypatch.setenv("LSM_HISTORY", str(tmp_path / "mine"))
+    assert place() == tmp_path / "mine"
+    monkeypatch.setenv("LSM_HISTORY", "")
+    assert place() is None
 
 
 def test_without_a_place_for_the_history_there_is_none(tmp_path):

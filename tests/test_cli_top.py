@@ -20,6 +20,7 @@ from lsm.cli.top.files import Files  # noqa: E402
 from lsm.cli.top.frame import SERVER, Level  # noqa: E402
 from lsm.cli.top.picture import draw  # noqa: E402
 from lsm.cli.top.show import show  # noqa: E402
+from lsm.tree.watch import Watch  # noqa: E402
 
 TIMEOUT = 60
 
@@ -111,6 +112,17 @@ def test_rates_are_differences_for_a_second(db):
     assert round(second.rates["log_bytes"] * seconds) == second.figures["log_bytes"] > 100 * 100
     text = drawn(second)
     assert "a second" in text and "made 0." in text
+
+
+def test_logs_that_came_and_went_count_as_the_others(db):
+    source = Files(db.path)
+    source.frame()
+    for _ in range(3):
+        db.flush()
+        for number in range(100):
+            db.put(b"%03d" % number, b"v" * 100)
+    log, = Watch(db.path).look().logs
+    assert source.frame().figures["log_bytes"] == 3 * log.bytes
 
 
 def test_flushes_and_compactions_are_events(db):

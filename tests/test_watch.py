@@ -27,7 +27,7 @@ def test_each_look_knows_the_last_write(tmp_path, engine):
         db.put(b"a", b"1")
         look = watch.look()
         assert (look.sequence, look.synced) == (251, 250)
-        assert len(look.logs) == 1 and look.logs[0].sequence == 251 and look.logs[0].written > 0
+        assert len(look.logs) == 1 and look.logs[0].writes == look.logs[0].sequence == 251 and look.logs[0].written > 0
         db.flush()
         look = watch.look()
         assert (look.sequence, look.synced) == (251, 251)
@@ -46,7 +46,7 @@ def test_the_end_of_a_long_log_is_found_without_reading_it_all(tmp_path, engine)
             db.put(b"short", b"")
         look, fresh = watch.look(), Watch(tmp_path / "db").look()
         assert look.sequence == fresh.sequence == 9
-        assert look.logs == fresh.logs and look.logs[0].bytes > 3 * NEAR_BYTES
+        assert look.logs == fresh.logs and look.logs[0].writes == 9 and look.logs[0].bytes > 3 * NEAR_BYTES
 
 
 def test_bytes_that_are_no_record_are_not_counted(tmp_path, engine):

@@ -33,7 +33,8 @@ class LogSeen:
 
     number: int
     bytes: int
-    sequence: int           # of the last write in it; 0 when it has none
+    writes: int
+    sequence: int           # of the last of them; 0 when there is none
     synced: int             # writes up to this one were known to be on disk when the last was made
     written: int            # when the last was made: microseconds since 1970; 0 when there is none
 
@@ -118,7 +119,7 @@ class Watch:
         end = self._ends.setdefault(number, _End(number))
         with open(os.path.join(self.path, log_name(number)), "rb", buffering=0) as file:
             end.advance(file.fileno())
-        return LogSeen(number, end.at, end.sequence, end.synced, end.written)
+        return LogSeen(number, end.at, end.sequence - end.before, end.sequence, end.synced, end.written)
 
     def _unnamed(self, names: list[str], state: manifest.State) -> tuple[tuple[int, int], ...]:
         self._named |= {meta.number for meta in state.version.tables()}
@@ -139,10 +140,19 @@ class _End:
     def __init__(self, number: int) -> None:
         self.number = number & 0xFFFFFFFF
         self.at = core.LOG_HEADER           # behind the last whole record
+        self.before = 0                     # sequence of the last write before this log
         self.sequence = self.synced = self.written = 0
 
     def advance(self, descriptor: int) -> None:
         """To the last record there is now."""
+        if not self.sequence:
+            first = os.pread(descriptor, RECORD_BYTES, core.LOG_HEADER)
+            self.before = max(0, RECORD.unpack(first)[3] - 1) if len(first) == RECORD_BYTES else 0
+        self._advance(descriptor)
+        if not self.sequence:
+            self.before = 0                 # what stood there was not whole
+
+    def _advance(self, descriptor: int) -> None:
         size, near = os.fstat(descriptor).st_size, NEAR_BYTES
         while size - near > self.at:
             start = (size - near) // 8 * 8

@@ -34,8 +34,7 @@ class Files:
         return self._frame
 
     def _count(self, before: Look, look: Look, happened: Change) -> None:
-        known = {log.number: log.bytes for log in before.logs}
-        self._seen["log_bytes"] += sum(log.bytes - known.get(log.number, 0) for log in look.logs)
+        self._seen["log_bytes"] += _logged(before, look)
         self._seen["flushes"] += len(happened.flushed)
         self._seen["bytes_flushed"] += sum(meta.size for meta in happened.flushed)
         self._seen["bytes_compacted_in"] += sum(meta.size for meta in happened.gone)
@@ -43,6 +42,18 @@ class Files:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _logged(before: Look, look: Look) -> int:
+    """Bytes of log between two looks. Logs that came and went between them count as many bytes a write as the others."""
+    known = {log.number: log for log in before.logs}
+    bytes = writes = 0
+    for log in look.logs:
+        old = known.get(log.number)
+        bytes += log.bytes - (old.bytes if old else 0)
+        writes += log.writes - (old.writes if old else 0)
+    all_writes = look.sequence - before.sequence
+    return bytes * all_writes // writes if 0 < writes < all_writes else bytes
 
 
 def levels(look: Look) -> tuple[Level, ...]:
