@@ -7,6 +7,7 @@
     python3 run.py sanitize-test [ARGUMENTS]    the same under AddressSanitizer and UndefinedBehaviorSanitizer
     python3 run.py thread-test [ARGUMENTS]  the tests of threads under ThreadSanitizer (or those that ARGUMENTS name)
     python3 run.py lint                     ruff, mypy and cython-lint alone
+    python3 run.py screens                  the pictures of the command line in docs/figures, drawn anew
     python3 run.py clean                    remove every environment and build directory made here
 
 Needs Python 3.10 or newer with venv, and a C compiler; fetches only from the package index. Another interpreter:
@@ -165,6 +166,10 @@ def lint(arguments):
     return pytest(install("plain", "cli,server,test,lint"), ["tests/test_lint.py", "tests/test_layers.py"] + arguments)
 
 
+def screens(arguments):
+    return run([install("plain", "cli"), os.path.join("docs", "figures", "screens.py")])
+
+
 def clean(arguments):
     for name in [".venv", ".venv-debug", ".venv-sanitize", ".venv-thread", "build", "dist"]:
         shutil.rmtree(os.path.join(ROOT, name), ignore_errors=True)
@@ -172,7 +177,7 @@ def clean(arguments):
 
 
 COMMANDS = {"tour": tour, "test": test, "debug-test": debug_test, "sanitize-test": sanitize_test,
-            "thread-test": thread_test, "lint": lint, "clean": clean}
+            "thread-test": thread_test, "lint": lint, "screens": screens, "clean": clean}
 
 
 def main():

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from lsm.options import Options
 from lsm.server import metrics
 from lsm.server.problems import Problem
 from lsm.server.routes import described
@@ -27,6 +28,7 @@ class StatsTold(BaseModel):
     engine: str
     snapshots: int
     stats: dict[str, Any]
+    options: dict[str, Any] | None = None       # of an engine that has an `lsm.Options`
 
 
 def router(service: Service) -> APIRouter:
@@ -43,7 +45,9 @@ def router(service: Service) -> APIRouter:
     async def stats() -> StatsTold:
         told = await service.store.run(service.store.engine.stats)
         plain = _plain(asdict(told)) if is_dataclass(told) and not isinstance(told, type) else {}
-        return StatsTold(engine=service.store.traits.engine, snapshots=len(service.moments), stats=plain)
+        options = getattr(service.store.engine, "options", None)
+        return StatsTold(engine=service.store.traits.engine, snapshots=len(service.moments), stats=plain,
+                         options=options.to_json() if isinstance(options, Options) else None)
 
     @routes.get("/metrics", summary="OpenMetrics", response_class=Response, tags=["server"], responses={
         200: {"description": "Counters and gauges.", "content": {"application/openmetrics-text": {"schema": {"type": "string"}}}},
