@@ -47,7 +47,7 @@ cdef void _touch(Slice some) noexcept nogil:
 
 cdef int _fresh_memtable() noexcept nogil:
     global fuzz_memtable, fuzz_added
-    if fuzz_memtable != NULL and fuzz_added > 200000:
+    if fuzz_memtable != NULL and fuzz_added > 2000:
         memtable_free(fuzz_memtable)
         fuzz_memtable = NULL
     if fuzz_memtable == NULL:
@@ -69,8 +69,9 @@ cdef public int fuzz_log(const uint8_t *data, size_t size) noexcept nogil:
     log_reader(&reader, slice_of(data, size), 1, b"000001.log")
     status = log_header_check(&reader, 1, IDENTITY(), &fault)
     while status == 0 and log_next(&reader, &header):
+        header.sequence += fuzz_added << 16         # no memtable gets one sequence twice
         status = _replay_record(&reader, &header, fuzz_memtable, &fault)
-        fuzz_added += header.size + 64
+    fuzz_added += 1
     if status == 0:
         log_tail(&reader, &tail, &fault)
     log_reader(&reader, slice_of(data, size), 1, b"000001.log")
