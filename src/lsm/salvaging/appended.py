@@ -90,12 +90,15 @@ class Appended:
         elif found.at > at and data.count(b"\0", at, found.at) != found.at - at:
             self.note(path, at, found.at - at, "damaged, but no write is missing here")
 
-    def check_header(self, path: str, data: bytes, number: int, database_id: bytes | None) -> bool:
+    def check_header(self, path: str, data: bytes, number: int, database_id: bytes | None, end_is_known: bool = False) -> bool:
         """May its records be taken? Not when its header, which is whole, says that it is of another place."""
         whole = (data[:8] == self.magic and len(data) >= HEADER_BYTES and self.core.crc32c_mask(
             self.core.crc32c(data[12:HEADER_BYTES])) == int.from_bytes(data[8:12], "little"))
         if not whole:
-            self.note(path, 0, HEADER_BYTES, "its header is missing or damaged")
+            if end_is_known:
+                self.note(path, 0, HEADER_BYTES, "its header is missing or damaged")
+            else:
+                self.lose(path, 0, HEADER_BYTES, "its header is missing or damaged: where its records ended is not known", None)
             return True
         if int.from_bytes(data[12:16], "little") > VERSION:
             raise VersionError("its format is newer than this lsm reads", path)

@@ -8,7 +8,7 @@ file had been merged away and was still there.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -81,7 +81,7 @@ class Hashed:
         if data is None:
             self._lose_kept(path, 0, meta.size, "the data file is missing, or cannot be read", meta, None)
             return
-        if not written.check_header(path, data, meta.number, database_id):
+        if not written.check_header(path, data, meta.number, database_id, end_is_known=True):
             return
         hint = self._hint(meta, database_id)
         gaps, at, count = [], HEADER_BYTES, 0
@@ -132,6 +132,15 @@ class Hashed:
             self.written.all_whole(state.open, state.database_id, state.last_sequence)
         else:
             self.written.up_to(state.open, sequence)
+            self._note_tears(state.open)
+
+    def _note_tears(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            data = self.source.read(data_name(number)) or b""
+            at = max((found.end for found in whole_records(self.core, data, number, data_record, HEADER_BYTES)), default=HEADER_BYTES)
+            if data.count(b"\0", at) != max(len(data) - at, 0):
+                self.notes.append(f"{self.source.where(data_name(number))}: a write torn at byte {at} was left out, as opening "
+                                  "leaves it out")
 
     def _take_what_there_is(self) -> None:
         numbers = sorted(file[0] for file in map(manifest.numbered, self.source.names) if file is not None and file[1] == "data")

@@ -146,9 +146,9 @@ def _verify_file(files: DataFiles, file: _core.DataFile, size: int, read_only: b
     found = files.directory.read(name, limit=FILE_BYTES_LIMIT) if files.directory.exists(name) else b""
     if found != hint and not file.obsolete:
         at = next((at for at, (one, other) in enumerate(zip(found, hint, strict=False)) if one != other), len(found))
-        error = CorruptionError(os.path.join(files.directory.path, name), at,
-                                "the hint does not say what its data file holds: it is not used, and opening takes longer")
-        return records, size, [error]
+        unlike = CorruptionError(os.path.join(files.directory.path, name), at,
+                                 "the hint does not say what its data file holds: it is not used, and opening takes longer")
+        return records, size, [unlike]
     return records, size + len(found), []
 
 
