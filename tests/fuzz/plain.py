@@ -19,7 +19,7 @@ import time
 import traceback
 
 from lsm import _core
-from lsm.dump import binary, jsonl, text
+from lsm.dump import binary, formats
 from lsm.engines.hashlog import manifest as hashlog_manifest
 from lsm.errors import CorruptionError, FormatError, VersionError
 from lsm.tree import manifest
@@ -57,7 +57,7 @@ def right_line(data):
 def reader(format):
     def read(data):
         count = 0
-        for key, value in format.read(io.BytesIO(data), "fuzz"):
+        for key, value in formats.read(io.BytesIO(data), format):
             assert type(key) is bytes and (value is None or type(value) is bytes)
             count += 1
         return count
@@ -160,8 +160,8 @@ def try_http(data):
     return _wires[0](data)
 
 
-PARSERS = {"manifest": (try_manifest, right_line), "hashlog": (try_hashlog, right_line), "binary": (reader(binary), right_blocks),
-           "jsonl": (reader(jsonl), same), "text": (reader(text), same), "http": (try_http, same)}
+PARSERS = {"manifest": (try_manifest, right_line), "hashlog": (try_hashlog, right_line), "binary": (reader("binary"), right_blocks),
+           "jsonl": (reader("jsonl"), same), "text": (reader("text"), same), "http": (try_http, same)}
 ALLOWED = (CorruptionError, VersionError, FormatError)
 
 

@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 from lsm import _core
-from lsm.dump import binary, jsonl, text
+from lsm.dump import formats
 
 KEPT = 80               # inputs a parser
 IDENTITY = bytes(range(16))
@@ -93,7 +93,7 @@ def dumps(format):
     def made():
         for name, rows in (("empty", []), ("some", [(b"kenya", b"Nairobi"), (b"\0\xff", b"\\\n"), (b"gone", None), (b"", b"")])):
             file = io.BytesIO()
-            format.write(rows, file)
+            formats.write(rows, file, format)
             yield name, file.getvalue()
     return made
 
@@ -106,8 +106,8 @@ def requests():
 
 
 SEEDS = {"log": logs, "payload": payloads, "data": lambda: [s for s in hashlogs() if s[0] == "data"], "hint": hints,
-         "block": blocks, "table": tables, "manifest": manifests, "hashlog": hashlog_manifests, "binary": dumps(binary),
-         "jsonl": dumps(jsonl), "text": dumps(text), "http": requests}
+         "block": blocks, "table": tables, "manifest": manifests, "hashlog": hashlog_manifests, "binary": dumps("binary"),
+         "jsonl": dumps("jsonl"), "text": dumps("text"), "http": requests}
 
 
 def write(corpus):

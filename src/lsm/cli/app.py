@@ -80,6 +80,21 @@ def convert(
 
 
 @app.command()
+def salvage(
+    source: Annotated[Path, typer.Argument(help="The directory of a damaged database (lsm, pylsm, hashlog). It is only read.")],
+    destination: Annotated[Path, typer.Argument(help="A new or an empty directory.")],
+    engine: Annotated[Optional[str], typer.Option(help="The engine of the new database.", show_default="that of the source")] = None,
+    only_certain: Annotated[bool, typer.Option("--only-certain", help="Leave out rows that may be stale.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Rescue what is still provably right of a damaged database into a new one, and say what was lost."""
+    from lsm.cli.outcome import outcome_of
+    from lsm.cli.salvage import salvage as work
+
+    sys.exit(outcome_of("salvage", lambda: work(source, destination, engine, only_certain, quiet)))
+
+
+@app.command()
 def dump(
     source: Annotated[Path, typer.Argument(help="The directory of a database, or one .table or .log file. Only read.")],
     format: Annotated[Format, typer.Option("--format", "-f", help="How entries are written.")] = Format.text,
