@@ -12,9 +12,9 @@ include "_core.pyx"
 
 from lsm.core.block cimport block_view as _block_view
 from lsm.core.block_cursor cimport (
-    block_cursor_first, block_cursor_last, block_cursor_next, block_cursor_prev, block_cursor_seek, block_cursor_seek_before,
+    block_cursor_next, block_cursor_prev, block_cursor_seek, block_cursor_seek_before,
 )
-from lsm.core.cache cimport Cache as c_cache, cache_close, cache_open
+from lsm.core.cache cimport Cache as c_cache, cache_open
 from lsm.core.coding cimport Slice, get_fixed32, get_fixed64, input_varint, input_varint32, input_bytes, put_fixed32, put_fixed64
 from lsm.core.crc32c cimport crc32c as _crc32c, crc_mask as _crc_mask
 from lsm.core.cursor cimport Cursor as _cursor
