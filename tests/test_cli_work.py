@@ -89,21 +89,18 @@ def test_each_damage_is_named(path):
     lines = done.out.splitlines()
     assert done.status == 1 and lines[0].endswith(": 4 damaged")
     assert [line.split(": damaged at byte ")[0] for line in lines[1:]] == [tables[0]] * 2 + [tables[1]] * 2
-    assert done.err == f"lsm verify: {path}: it is damaged: a checkpoint or backup restores it\n"
+    assert done.err == f"lsm verify: {path}: it is damaged: a checkpoint or backup restores it, `lsm salvage` rescues the rest\n"
     told = json.loads(run("verify", path, "--json").out)
     assert not told["ok"] and [one["path"] for one in told["damage"]] == [tables[0]] * 2 + [tables[1]] * 2
     assert all(isinstance(one["offset"], int) and one["detail"] for one in told["damage"])
 
 
-def test_whatever_a_report_tells_of_a_damage_is_printed(path, monkeypatch):
-    """Attributes that are not known here, as of key ranges."""
+def test_the_keys_that_a_damage_concerns_are_printed(path, monkeypatch):
     with lsm.open(path) as db:
         db[b"a"] = b"1"
 
     def verify(self):
-        error = lsm.CorruptionError("x.table", 7, "wrong")
-        error.keys = (b"a\xff", b"b")
-        return lsm.Report(files=1, damage=(error,))
+        return lsm.Report(files=1, damage=(lsm.CorruptionError("x.table", 7, "wrong", (b"a\xff", b"b")),))
 
     monkeypatch.setattr(lsm.DB, "verify", verify)
     assert "x.table: damaged at byte 7: wrong; keys a\\xff to b\n" in run("verify", path).out

@@ -89,7 +89,7 @@ def test_a_copy_that_differs_is_an_error_and_removed(source, tmp_path, monkeypat
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["db"]
 
 
-@pytest.mark.parametrize("step", ["_copy", "_compare", "_give_name"])
+@pytest.mark.parametrize("step", ["_copy", "_compare", "give_name"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, lsm.Error])
 def test_whatever_fails_leaves_nothing(source, tmp_path, monkeypatch, step, error):
     def fail(*arguments):

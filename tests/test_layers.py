@@ -25,7 +25,8 @@ LAYERS = [
     ["lsm.tree", "lsm.tree.*"],
     ["lsm.engines", "lsm.engines.*"],
     ["lsm.registry"],
-    ["lsm.source", "lsm.conversion", "lsm.dump", "lsm.dump.*"],
+    ["lsm.source", "lsm.staging"],
+    ["lsm.conversion", "lsm.dump", "lsm.dump.*", "lsm.salvaging", "lsm.salvaging.*"],
     ["lsm"],
     ["lsm.cli", "lsm.cli.*", "lsm.server", "lsm.server.*", "lsm.__main__"],
 ]

@@ -39,6 +39,8 @@ from lsm.errors import (
 )
 from lsm.options import Options
 from lsm.registry import engine_at, engine_names, open
+from lsm.salvaging.report import Salvaged
+from lsm.salvaging.rescue import salvage, verify
 from lsm.stats import LevelStats, Stats
 
 if TYPE_CHECKING:
@@ -53,6 +55,6 @@ __all__ = [
     "DB", "BlockCache", "BusyError", "Chunk", "ChunkScan", "ClosedError", "Column", "Converted", "CorruptionError",
     "Cursor", "DifferenceError", "Engine", "Error", "ForkedError", "FormatError", "LevelStats", "LockedError",
     "NotADatabaseError", "NotOfferedError", "OptionError", "OptionNameError", "Options", "PolicyError", "ReadOnlyError",
-    "Report", "Scan", "Snapshot", "Stats", "StorageError", "Traits", "UnsupportedError", "VersionError", "WriteBatch",
-    "convert", "engine_at", "engine_names", "open",
+    "Report", "Salvaged", "Scan", "Snapshot", "Stats", "StorageError", "Traits", "UnsupportedError", "VersionError", "WriteBatch",
+    "convert", "engine_at", "engine_names", "open", "salvage", "verify",
 ]

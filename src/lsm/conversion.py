@@ -8,7 +8,6 @@ Threads: one. The source may be in use: what is copied is one snapshot of it. It
 """
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -16,11 +15,11 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from lsm._chosen import core
 from lsm.contract.engine import Engine
-from lsm.errors import DifferenceError, NotADatabaseError, OptionError, StorageError
+from lsm.errors import DifferenceError, OptionError
 from lsm.registry import engine_class, engine_names
 from lsm.source import open_source
+from lsm.staging import check_free, give_name, make_staging
 
 STAGING = ".converting"
 TOLD_EVERY = 4096               # rows between two reports of progress
@@ -61,15 +60,15 @@ def convert(source: str | os.PathLike[str], destination: str | os.PathLike[str],
     _check_keeps(engine)
     place = os.path.abspath(os.fsdecode(destination))
     with open_source(source, source_engine) as rows, rows.snapshot() as then:
-        _check_free(os.fsdecode(source), place)
+        check_free(os.fsdecode(source), place)
         if progress is not None:
             progress("count", 0, None)
         total = len(then) if progress is not None else None
-        staging = _make_staging(place)
+        staging = make_staging(place, STAGING)
         try:
             copied = _copy(then, staging, engine, options, told, total)
             _compare(then, staging, engine, os.fsdecode(source), told, copied.rows)
-            _give_name(staging, place)
+            give_name(staging, place)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
@@ -84,27 +83,6 @@ def _check_keeps(engine: str) -> None:
     if not engine_class(engine).traits.durable:
         kept = ", ".join(repr(name) for name in engine_names() if engine_class(name).traits.durable)
         raise OptionError("engine", engine, f"one that keeps what is written: {kept}")
-
-
-def _check_free(source: str, place: str) -> None:
-    """A destination that is new or empty, and not in the source."""
-    if os.path.lexists(place) and (not os.path.isdir(place) or os.path.islink(place) or os.listdir(place)):
-        raise NotADatabaseError(place, "there is something here: give a new or empty directory for the copy")
-    around = os.path.realpath(source)
-    if os.path.commonpath([around, os.path.realpath(place)]) == around:
-        raise NotADatabaseError(place, "this is within the source: give a directory elsewhere for the copy")
-
-
-def _make_staging(place: str) -> str:
-    staging = place + STAGING
-    try:
-        os.mkdir(staging)
-    except FileExistsError:
-        raise StorageError(errno.EEXIST, "a conversion to here was killed, or is under way: when it is not, remove this",
-                           staging) from None
-    except OSError as error:
-        raise StorageError(error.errno, error.strerror, staging) from error
-    return staging
 
 
 def _copy(then: Any, staging: str, engine: str, options: dict[str, Any], told: Progress, total: int | None) -> Converted:
@@ -153,25 +131,3 @@ def _telling(step: str, rows: Iterable[Row], told: Progress, total: int | None) 
         yield row
         if count % TOLD_EVERY == 0:
             told(step, count, total)
-
-
-def _give_name(staging: str, place: str) -> None:
-    """One step: before it there is nothing at the destination, after it all of the copy."""
-    try:
-        os.rename(staging, place)           # not by Directory, whose names are short: this is the user's own
-    except OSError as error:
-        raise StorageError(error.errno, error.strerror, place) from error
-    try:
-        with core.Directory(os.path.dirname(place)) as parent:
-            parent.sync()
-    except BaseException:
-        _take_name(staging, place)
-        raise
-
-
-def _take_name(staging: str, place: str) -> None:
-    """Its name may not be durable: then it must not have it."""
-    try:
-        os.rename(place, staging)           # what is removed bit by bit must not have the name
-    except OSError:
-        shutil.rmtree(place, ignore_errors=True)

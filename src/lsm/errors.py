@@ -85,21 +85,35 @@ class LockedError(Error, BlockingIOError):
 class CorruptionError(Error):
     """Bytes on disk are not what was written; nothing is returned from them.
 
-    Run `verify()` for the whole extent, then restore the database from a checkpoint or backup.
-    `path` is the file, `offset` the byte where the damage was noticed, `detail` what is wrong there.
+    Run `verify()` for the whole extent, then restore the database from a checkpoint or backup, or rescue what is whole
+    with `lsm.salvage`. `path` is the file, `offset` the byte where the damage was noticed, `detail` what is wrong there.
+    `keys`, which verify and salvage tell, are the lowest and the highest key that may be concerned; None in its place
+    where there is no such bound.
     """
 
-    def __init__(self, path: str | os.PathLike[str], offset: int, detail: str) -> None:
+    def __init__(self, path: str | os.PathLike[str], offset: int, detail: str,
+                 keys: tuple[bytes | None, bytes | None] | None = None) -> None:
         self.path = os.fspath(path)
         self.offset = offset
         self.detail = detail
-        super().__init__(self.path, offset, detail)
+        self.keys = keys
+        super().__init__(self.path, offset, detail, *(() if keys is None else (keys,)))
 
     def __str__(self) -> str:
+        concerned = "" if self.keys is None else f" ({self.range()})"
         return (
-            f"{self.path}: damaged at byte {self.offset}: {self.detail}; "
-            "verify() lists all damage, a checkpoint or backup restores it"
+            f"{self.path}: damaged at byte {self.offset}: {self.detail}{concerned}; "
+            "verify() lists all damage, a checkpoint or backup restores it, lsm.salvage rescues the rest"
         )
+
+    def range(self) -> str:
+        """The keys concerned, in words; empty when that is not told."""
+        if self.keys is None:
+            return ""
+        low, high = self.keys
+        if low is None and high is None:
+            return "any key"
+        return f"keys from {'the first' if low is None else repr(low)} to {'the last' if high is None else repr(high)}"
 
 
 class ReadOnlyError(Error, PermissionError):

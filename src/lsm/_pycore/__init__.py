@@ -9,7 +9,7 @@ To read it from top to bottom (docs/engine-pylsm.md leads through it):
     coding crc32c key                       numbers, checksums, the order of everything
     record log memtable                     the way of a write
     bloom block lz4 compression             what a table is made of
-    table_format table_writer table_open table table_verify cache
+    table_format table_writer table_open table table_verify sealed cache
     view visible                            the way of a read
     retain table_merge                      flush and compaction
     faults file directory fork              the operating system
@@ -28,6 +28,7 @@ from lsm._pycore.gate import GATE_CLOSED_FLAG, GATE_FORKED_FLAG, GATE_SHUT_FLAG,
 from lsm._pycore.log import LOG_HEADER, LogWriter, check_log, log_highest_watermark, replay_log
 from lsm._pycore.memtable import Memtable
 from lsm._pycore.scan import Scan
+from lsm._pycore.sealed import block_entries, sealed_end, unsealed
 from lsm._pycore.snapshot import Snapshot
 from lsm._pycore.store import Store
 from lsm._pycore.table import Table
@@ -38,6 +39,6 @@ from lsm._pycore.view import View
 __all__ = [
     "GATE_CLOSED_FLAG", "GATE_FORKED_FLAG", "GATE_SHUT_FLAG", "GATE_SLOW_FLAG", "LOG_HEADER", "BlockCache", "Chunk",
     "ChunkIterator", "ChunkScan", "Column", "Cursor", "Directory", "LogWriter", "Memtable", "Scan", "Snapshot",
-    "Store", "Table", "TableMerge", "TableWriter", "View", "WriteBatch", "check_log", "compressions", "crc32c",
-    "crc32c_mask", "crc32c_unmask", "forked", "log_highest_watermark", "replay_log",
+    "Store", "Table", "TableMerge", "TableWriter", "View", "WriteBatch", "block_entries", "check_log", "compressions", "crc32c",
+    "crc32c_mask", "crc32c_unmask", "forked", "log_highest_watermark", "replay_log", "sealed_end", "unsealed",
 ]

@@ -115,8 +115,9 @@ class _Reader:
 
     def scan(self, at: int) -> Record | None:
         """The first unharmed record of this log at or after `at`, whatever its sequence."""
+        number = (self.number & 0xFFFFFFFF).to_bytes(4, "little")
         while at <= len(self.data) - HEADER_BYTES:
-            if self.data[at + 4:at + 8] != b"\0\0\0\0":
+            if self.data[at + 8:at + 12] == number:
                 record = open_record(self.data, at, self.number)
                 if record is not None:
                     return record

@@ -24,8 +24,8 @@ from lsm._pycore.faults import discard
 from lsm._pycore.fork import generation
 from lsm._pycore.key import KIND_BITS, KIND_MASK, Entry, seek_tag, sequence_of
 from lsm._pycore.table_format import DATABASE_ID_BYTES, Handle
-from lsm._pycore.table_open import load_parts, read_contents
-from lsm._pycore.table_verify import check_table
+from lsm._pycore.table_open import damaged_parts, load_parts, read_contents
+from lsm._pycore.table_verify import check_blocks, check_table
 from lsm.errors import CorruptionError
 
 INDEX_ENTRY_BYTES = 128         # of memory, beside the separator
@@ -98,6 +98,12 @@ class Table:
             block = self.read_block(index)
             self.cache.put((self._id, index), block, only_if_room=scanning)
         return block
+
+    @property
+    def blocks(self) -> list[tuple[int, int, bytes]]:
+        """(offset, size in the file, separator) of each data block."""
+        return [(offset, end - offset, separator)
+                for offset, end, separator in zip(self._offsets, self._offsets[1:], self._separators)]
 
     def offset_of(self, index: int) -> int:
         """Where data block `index` lies in the file."""
@@ -212,12 +218,13 @@ class Table:
 
     def damage(self, crc: int | None = None) -> tuple[int, int, int, list[CorruptionError]]:
         """Read and check every byte; `crc` is the whole file's as the manifest has it. (bytes, blocks, entries, and a
-        list of the CorruptionErrors, one for each damaged block, in the order of the file)."""
+        list of the CorruptionErrors, one for each damaged block and part)."""
         try:
             again = Table(self.directory, self.name, BlockCache(0), size=self.size, number=self.number,
                           database_id=self._properties.database_id)
-        except CorruptionError as error:                # without these parts its blocks cannot be told
-            return self.size, 0, 0, [error]
+        except CorruptionError as error:                # its blocks are then checked by what is in memory of them
+            blocks, entries, found = check_blocks(self)
+            return self.size, blocks, entries, [error, *damaged_parts(self._file, self._path, error.offset), *found]
         blocks, entries, found = check_table(again, crc)
         return self.size, blocks, entries, found
 

@@ -28,6 +28,7 @@ BLOCK_BYTES_MAX = 256 << 20             # of the contents of any block
 STORED_MAX = BLOCK_BYTES_MAX + SIZE_BYTES + TRAILER_BYTES
 COMPRESSIBLE_BYTES = 32                 # anything smaller is stored as it is
 LZ4_RATIO_MAX = 256
+ZSTD_RATIO_MAX = 32768                  # 128 KiB take four bytes at least
 FORMAT_VERSION = 1
 FOOTER_BYTES = 64
 MAGIC = b"lsmtable"
@@ -73,6 +74,8 @@ def unseal(sealed: bytes) -> bytes:
     _within_limit(stored, size)
     if compression == codecs.LZ4 and size // LZ4_RATIO_MAX > len(stored):
         raise Malformed("block claims more than lz4 can hold in its bytes")
+    if compression == codecs.ZSTD and size // ZSTD_RATIO_MAX > len(stored):
+        raise Malformed("block claims more than zstd can hold in its bytes")
     try:
         return codecs.decompress(compression, stored[SIZE_BYTES:], size)
     except Malformed:

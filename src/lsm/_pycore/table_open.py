@@ -57,6 +57,22 @@ def load_parts(file: Any, path: str) -> Parts:
     return parts
 
 
+def damaged_parts(file: Any, path: str, noted: int) -> list[CorruptionError]:
+    """Of a table that does not open, which is noted at that offset: every other part that is damaged, as far as its footer leads."""
+    found = []
+    try:
+        footer = _load_footer(file, path)
+    except CorruptionError:
+        return []
+    for handle in (footer.filter, footer.index, footer.properties):
+        if handle.offset != noted:
+            try:
+                read_contents(file, path, handle)
+            except CorruptionError as error:
+                found.append(error)
+    return found
+
+
 def _load_footer(file: Any, path: str) -> Footer:
     if file.size < FOOTER_BYTES:
         raise CorruptionError(path, file.size, "file too short to be a table")
@@ -75,18 +91,28 @@ def _load_properties(parts: Parts, contents: bytes) -> None:
 
 def _load_index(parts: Parts, contents: bytes) -> None:
     """The blocks must tile the file from 0 to the filter, with separators that do not descend."""
-    data_end, at = parts.footer.filter.offset, 0
-    for _ in range(parts.properties.blocks):
-        key, offset, size, at = _index_entry(contents, at)
-        if (offset != parts.offsets[-1] or not TRAILER_BYTES < size <= min(STORED_MAX, data_end - offset)
-                or parts.separators and key < parts.separators[-1]):
-            raise Malformed("table index: bad entry")
-        parts.separators.append(key)
-        parts.offsets.append(offset + size)
-    if at != len(contents) or parts.offsets[-1] != data_end:
-        raise Malformed("table index: does not end where the data ends")
+    found = index_entries(contents, parts.footer.filter.offset)
+    if len(found) != parts.properties.blocks:
+        raise Malformed("table index: bad entry")
+    parts.separators = [key for key, _, _ in found]
+    parts.offsets = [0, *(offset + size for _, offset, size in found)]
     if parts.separators[-1] != parts.properties.largest:
         raise Malformed("table index: does not end with the largest key")
+
+
+def index_entries(contents: bytes, data_end: int) -> list[tuple[bytes, int, int]]:
+    """(separator, offset, size) of each data block; they must tile the file from 0 to `data_end`."""
+    found: list[tuple[bytes, int, int]] = []
+    at = end = 0
+    while at < len(contents):
+        key, offset, size, at = _index_entry(contents, at)
+        if offset != end or not TRAILER_BYTES < size <= min(STORED_MAX, data_end - offset) or found and key < found[-1][0]:
+            raise Malformed("table index: bad entry")
+        found.append((key, offset, size))
+        end = offset + size
+    if not found or end != data_end:
+        raise Malformed("table index: does not end where the data ends")
+    return found
 
 
 def _index_entry(contents: bytes, at: int) -> tuple[bytes, int, int, int]:

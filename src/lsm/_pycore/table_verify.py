@@ -24,6 +24,21 @@ TAIL_BLOCKS = 3             # filter, index, properties
 
 def check_table(table: Any, crc: int | None) -> tuple[int, int, list[CorruptionError]]:
     """Blocks and entries seen, and the damage. `crc`, if known, is that of the whole file."""
+    seen, before, found = _check(table)
+    whole = "" if found else _wrong_with_whole(table, seen, before, crc)
+    if whole:
+        found.append(CorruptionError(os.path.join(table.directory.path, table.name), 0, whole))
+    return seen.blocks + TAIL_BLOCKS, seen.entries, found
+
+
+def check_blocks(table: Any) -> tuple[int, int, list[CorruptionError]]:
+    """The same of its data blocks alone."""
+    seen, _, found = _check(table)
+    return seen.blocks, seen.entries, found
+
+
+def _check(table: Any) -> tuple[Properties, Block | None, list[CorruptionError]]:
+    """What was seen in the data blocks, the last of them if it was whole, and the damage."""
     path = os.path.join(table.directory.path, table.name)
     seen = Properties()
     found: list[CorruptionError] = []
@@ -41,10 +56,7 @@ def check_table(table: Any, crc: int | None) -> tuple[int, int, list[CorruptionE
             found.append(CorruptionError(path, table.offset_of(index), detail))
         before = None if detail else block
         _count(seen, block)
-    whole = "" if found else _wrong_with_whole(table, seen, before, crc)
-    if whole:
-        found.append(CorruptionError(path, 0, whole))
-    return seen.blocks + TAIL_BLOCKS, seen.entries, found
+    return seen, before, found
 
 
 def _wrong_with_start(table: Any, index: int, block: Block, before: Block | None) -> str:

@@ -17,9 +17,9 @@ from lsm.core.table cimport (
 )
 from lsm.core.table_cursor cimport table_cursor_open
 from lsm.core.table_format cimport TableProperties
-from lsm.core.table_index cimport table_index_bytes
+from lsm.core.table_index cimport table_index_block_size, table_index_bytes, table_index_key
 from lsm.core.table_open cimport table_close, table_open
-from lsm.core.table_verify cimport TableVerified, table_verified_free, table_verify
+from lsm.core.table_verify cimport TableVerified, check_restarts, table_verified_free, table_verify
 
 # Counts the forks this process is the child of. What was opened before belongs to the parent: not closed, not removed.
 cdef unsigned long fork_generation = 0
@@ -167,6 +167,13 @@ cdef class Table:
         finally:
             block_release(answer.block)
 
+    @property
+    def blocks(self):
+        """(offset, size in the file, separator) of each data block."""
+        cdef size_t i
+        return [(self.table.index.block_at[i], table_index_block_size(&self.table.index, i),
+                 bytes_of_slice(table_index_key(&self.table.index, i))) for i in range(self.table.index.count)]
+
     def cursor(self, bint scan=False):
         """A cursor over all versions of all keys; `scan`: reads ahead and leaves the cache alone."""
         return EntryCursor.over(table_cursor_open(self.table, scan), self, self.directory.path)
@@ -182,7 +189,7 @@ cdef class Table:
 
     def damage(self, crc=None):
         """Read and check every byte; `crc` is the whole file's as the manifest has it. (bytes, blocks, entries, and a
-        list of the CorruptionErrors, one for each damaged block, in the order of the file)."""
+        list of the CorruptionErrors, one for each damaged block and part)."""
         cdef bint has_crc = crc is not None
         cdef uint32_t expected = crc if has_crc else 0
         cdef TableVerified verified

@@ -17,7 +17,7 @@ import typer
 from lsm.cli.completion import complete
 from lsm.cli.outcome import outcome_of
 
-COMMANDS = ["get", "put", "delete", "scan", "load", "dump", "stats", "verify", "compact", "checkpoint", "convert", "serve",
+COMMANDS = ["get", "put", "delete", "scan", "load", "dump", "stats", "verify", "salvage", "compact", "checkpoint", "convert", "serve",
             "shell", "top", "tour"]                                                 # in the order in which the help has them
 
 app = typer.Typer(no_args_is_help=True, help="lsm: an embedded, ordered, durable key-value store.")

@@ -1,6 +1,7 @@
 """`lsm verify`: is everything on disk what was written?"""
 import os
 
+import lsm
 from lsm.cli.arguments import Database, Engine, Json, Quiet
 from lsm.cli.opening import open_to_read
 from lsm.cli.outcome import Failed
@@ -24,13 +25,16 @@ def verify(path: Database, json: Json = False, quiet: Quiet = False, engine: Eng
         for error in report.damage:
             print_line(damage(error))
     if report.damage:
-        raise Failed(f"{path}: it is damaged: a checkpoint or backup restores it")
+        raise Failed(f"{path}: it is damaged: a checkpoint or backup restores it, `lsm salvage` rescues the rest")
 
 
 def _checked(path: str | os.PathLike[str], engine: str | None) -> Report:
-    """What cannot even be opened is damage too."""
+    """What cannot even be opened is damage too: then the files are looked at one by one, where that is known how."""
     try:
         with open_to_read(path, engine) as db:
             return db.verify()                          # type: ignore[no-any-return]
     except CorruptionError as error:
-        return Report(files=1, damage=(error,))
+        try:
+            return lsm.verify(path)
+        except lsm.NotOfferedError:
+            return Report(files=1, damage=(error,))

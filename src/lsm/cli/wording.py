@@ -31,7 +31,7 @@ def _told(error: BaseException) -> str:
         holder = "another process" if error.pid is None else f"process {error.pid}"
         return f"{error.path}: the database is open in {holder}: end that, or wait for it with --wait SECONDS"
     if isinstance(error, lsm.CorruptionError):
-        return f"{damage(error)}; `lsm verify` lists all damage, a checkpoint or backup restores it"
+        return f"{damage(error)}; `lsm verify` lists all damage, a checkpoint or backup restores it, `lsm salvage` rescues the rest"
     if isinstance(error, lsm.NotOfferedError):
         return (f"the engine {error.engine} has no {error.operation}: {error.reason}; `lsm convert` makes a copy for "
                 + " or ".join(error.engines))
@@ -50,15 +50,12 @@ def _turned(text: str) -> str:
 
 
 def damage(error: lsm.CorruptionError) -> str:
-    """File, place, what is wrong, and whatever else is known of it."""
-    more = "".join(f"; {name.replace('_', ' ')} {_shown(value)}" for name, value in vars(error).items()
-                   if name not in ("path", "offset", "detail") and not name.startswith("_") and value is not None)
-    return f"{error.path}: damaged at byte {error.offset}: {error.detail}{more}"
+    """File, place, what is wrong, and which keys that concerns."""
+    concerned = "" if error.keys is None else f"; keys {_shown(error.keys[0], 'the first')} to {_shown(error.keys[1], 'the last')}"
+    return f"{error.path}: damaged at byte {error.offset}: {error.detail}{concerned}"
 
 
-def _shown(value: Any) -> str:
+def _shown(key: bytes | None, bound: str) -> str:
     from lsm.cli.output import shown
 
-    if isinstance(value, (tuple, list)):
-        return " to ".join(map(_shown, value))
-    return shown(value) if isinstance(value, bytes) else str(value)
+    return bound if key is None else shown(key)

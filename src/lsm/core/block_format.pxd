@@ -91,6 +91,8 @@ cdef inline int sealed_block(SealedBlock *self, const uint8_t *at, size_t size, 
         return fault_corrupt(fault, file, offset, "block claims more than 256 MiB")
     if self.compression == COMPRESSION_LZ4 and self.size // 256 > self.stored_size:
         return fault_corrupt(fault, file, offset, "block claims more than lz4 can hold in its bytes")
+    if self.compression == COMPRESSION_ZSTD and self.size // 32768 > self.stored_size:      # 128 KiB take 4 bytes at least
+        return fault_corrupt(fault, file, offset, "block claims more than zstd can hold in its bytes")
     return 0
 
 

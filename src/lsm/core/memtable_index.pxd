@@ -102,14 +102,14 @@ cdef inline void index_ask(const MemtableIndex *self, uint64_t hash) noexcept no
 cdef inline void index_ask_entry(const MemtableIndex *self, uint64_t hash) noexcept nogil:
     """The same for the entry that a search comes to first."""
     cdef uint64_t *line = _line_of(self, hash)
-    cdef const char *entry
+    cdef uintptr_t entry                # an address: of an empty slot 0, which asking for does no harm
     cdef unsigned int i
     for i in range(<unsigned int>INDEX_LINE_SLOTS):
         if line[i] & 0xFFFF == hash >> 48:
-            entry = <const char *>_slot_entry(line[i])
-            lsm_prefetch(entry)
-            lsm_prefetch(entry + 64)
-            lsm_prefetch(entry + 128)
+            entry = <uintptr_t>_slot_entry(line[i])
+            lsm_prefetch(<const void *>entry)
+            lsm_prefetch(<const void *>(entry + 64))
+            lsm_prefetch(<const void *>(entry + 128))
             return
 
 

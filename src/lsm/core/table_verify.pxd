@@ -6,8 +6,8 @@ sums the whole file. Checked beyond what reading checks: order across blocks, se
 sums against the properties, every key in the filter, the checksum of the whole file.
 
 Every damaged data block is listed, in the order of the file, once each. What can only be said of the file as a whole
-(counts, checksum) is checked when no block is damaged. A table that does not open (footer, properties, index, filter)
-is listed with that alone: without them its blocks cannot be told.
+(counts, checksum) is checked when no block is damaged. A table that would not open any more is listed with each of its parts
+(footer, properties, index, filter) that is damaged; its data blocks are then checked by what is in memory of them.
 
 Owner: the caller frees the list by `table_verified_free`.
 Threads: any; it uses no cache and nothing of the Table but its name, number and identity.
@@ -22,14 +22,15 @@ from lsm.core.block_builder cimport RESTART_INTERVAL_MAX
 from lsm.core.bloom cimport bloom_may_contain, hash64
 from lsm.core.buffer cimport Buffer, buffer_append, buffer_free, buffer_init
 from lsm.core.cache cimport Cache, cache_close, cache_open
+from lsm.core.cached_block cimport Block, block_release
 from lsm.core.coding cimport Slice, get_fixed32, slice_of
 from lsm.core.crc32c cimport crc32c
 from lsm.core.cursor cimport Cursor
 from lsm.core.fault cimport FAULT_CORRUPT, Fault, fault_corrupt, fault_memory
 from lsm.core.key cimport KIND_DELETE, compare_internal, compare_slices, tag_kind, tag_sequence
-from lsm.core.table cimport Table, TableExpected, table_system
+from lsm.core.table cimport Table, TableExpected, table_read_block, table_system
 from lsm.core.table_cursor cimport TABLE_SPAN_BYTES, TableCursor, _cursor_enter, table_cursor_open
-from lsm.core.table_format cimport TableProperties
+from lsm.core.table_format cimport TABLE_FOOTER_BYTES, Footer, Handle, TableProperties, footer_decode
 from lsm.core.table_index cimport table_index_key
 from lsm.core.table_open cimport table_close, table_open
 
@@ -63,7 +64,7 @@ cdef inline int _note(TableVerified *self, Fault *fault) noexcept nogil:
     return 0
 
 
-cdef inline int _check_restarts(const BlockView *view, Fault *fault) noexcept nogil:
+cdef inline int check_restarts(const BlockView *view, Fault *fault) noexcept nogil:
     """Restart points are exactly entries of the block, ascending, and no run between them is too long."""
     cdef const uint8_t *at = view.data
     cdef BlockEntry entry
@@ -104,7 +105,7 @@ cdef inline int _check_block_start(Walk *walk, Fault *fault) noexcept nogil:
         order = compare_slices(separator, cursor.key)       # equal only amid the versions of one key
         if compare_slices(last, separator) > 0 or order > 0 or (order == 0 and compare_slices(last, separator) != 0):
             return fault_corrupt(fault, view.file, view.offset, "table index: separator does not separate")
-    return _check_restarts(view, fault)
+    return check_restarts(view, fault)
 
 
 cdef inline int _check_block(Table *table, Walk *walk, size_t index, TableProperties *seen, Fault *fault) noexcept nogil:
@@ -219,6 +220,42 @@ cdef inline int _verify_opened(Table *table, bint has_crc, uint32_t crc, TableVe
     return 0
 
 
+cdef inline int _check_parts(Table *table, TableVerified *out, Fault *fault) noexcept nogil:
+    """The table did not open, which is noted: note every other part that is damaged, as far as the footer leads to them."""
+    cdef uint8_t bytes[TABLE_FOOTER_BYTES]
+    cdef uint64_t at = table.file_size - TABLE_FOOTER_BYTES
+    cdef uint64_t noted = out.damage[0].offset
+    cdef Footer footer
+    cdef Handle parts[3]
+    cdef Block *block
+    cdef int i
+    if table.env.pread(table.file, at, bytes, TABLE_FOOTER_BYTES) != 0:
+        return 0
+    if footer_decode(&footer, bytes, table.file_size, table.name, fault) != 0:
+        return 0                                    # it is the footer that is noted
+    parts[0], parts[1], parts[2] = footer.filter, footer.index, footer.properties
+    for i in range(3):
+        block = NULL
+        if parts[i].offset != noted and table_read_block(table, parts[i], False, &block, fault) != 0 and _note(out, fault) != 0:
+            return -1
+        block_release(block)
+    return 0
+
+
+cdef inline int _verify_unopened(Table *table, TableVerified *out, Fault *fault) noexcept nogil:
+    """Its parts, then its blocks by the index in memory."""
+    cdef Table seen = table[0]                      # its counters are not for this
+    cdef TableProperties counts
+    cdef int answer = _check_parts(table, out, fault)
+    if answer != 0:
+        return -1
+    memset(&counts, 0, sizeof(counts))
+    answer = _check_blocks(&seen, &counts, out, fault)
+    out.blocks = counts.blocks
+    out.entries = counts.entries
+    return answer
+
+
 cdef inline int table_verify(Table *self, bint has_crc, uint32_t crc, TableVerified *out, Fault *fault) noexcept nogil:
     """`crc`, if known, is that of the whole file (TableSummary.crc). 0 with `out` filled, damage included; -1 when it
     could not be checked. `table_verified_free` either way."""
@@ -235,6 +272,8 @@ cdef inline int table_verify(Table *self, bint has_crc, uint32_t crc, TableVerif
     expected.database_id = self.properties.database_id
     if table_open(self.env, self.name, &expected, none, &again, fault) != 0:
         answer = _note(out, fault)
+        if answer == 0 and fault.kind == FAULT_CORRUPT:
+            answer = _verify_unopened(self, out, fault)
     else:
         answer = _verify_opened(again, has_crc, crc, out, fault)
         table_close(again)

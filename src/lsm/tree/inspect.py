@@ -5,18 +5,24 @@ Threads: any; tables are pinned while they are read, and what is damaged is repo
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lsm.contract.report import Checked, Report
 from lsm.errors import ClosedError, CorruptionError, StorageError
 from lsm.stats import LevelStats, Stats
 from lsm.tree import manifest, recovery
+from lsm.tree.framed import gaps, log_record, whole_records
 from lsm.tree.shaker import Shaker
 from lsm.tree.tree import Parts, Tree
 from lsm.tree.version import TableMeta
 
 if TYPE_CHECKING:
     from lsm import _core
+
+
+ANY_KEY = (None, None)
 
 
 def verify(tree: Tree, read_only: bool) -> Report:
@@ -63,7 +69,20 @@ def _verify_table(tree: Tree, table: _core.Table, meta: TableMeta, read_only: bo
     if read_only and not tree.directory.exists(meta.name):
         return 0, 0, []                             # the process that writes has compacted it away
     size, blocks, _, found = table.damage(meta.crc)
-    return blocks, size, found
+    return blocks, size, [_with_keys(error, table, meta) for error in found]
+
+
+def _with_keys(error: CorruptionError, table: _core.Table, meta: TableMeta) -> CorruptionError:
+    """The same, with the keys it concerns: those of a block, or of the whole table, when that does not open for it."""
+    blocks = table.blocks
+    at = bisect_right(blocks, error.offset, key=lambda block: block[0]) - 1
+    if error.offset >= blocks[-1][0] + blocks[-1][1]:
+        return CorruptionError(error.path, error.offset, f"{error.detail}; for want of it the table will not open again, with its "
+                               f"{meta.entries:,} entries", (meta.smallest, meta.largest))
+    if error.offset == 0 and not error.detail.startswith(("block", "data block", "table filter")):
+        return CorruptionError(error.path, error.offset, error.detail, (meta.smallest, meta.largest))
+    low = meta.smallest if at == 0 else blocks[at - 1][2]
+    return CorruptionError(error.path, error.offset, error.detail, (low, blocks[at][2]))
 
 
 def _verify_log(tree: Tree, log: _core.LogWriter, size: int) -> Checked:
@@ -74,8 +93,19 @@ def _verify_log(tree: Tree, log: _core.LogWriter, size: int) -> Checked:
         if any(log is one for one in tree.logs):
             raise CorruptionError(os.path.join(tree.directory.path, log.name), 0, "the log is missing") from error
         return 0, 0, []                             # it was flushed meanwhile: a table has what it held
-    records = tree.core.check_log(data, log.name, log.number, tree.state.database_id, tree.directory.path)
+    try:
+        records = tree.core.check_log(data, log.name, log.number, tree.state.database_id, tree.directory.path)
+    except CorruptionError as error:
+        whole = list(whole_records(tree.core, data, log.number, log_record, tree.core.LOG_HEADER))
+        return len(whole), size, damaged_stretches(error, gaps(whole, tree.core.LOG_HEADER, size))
     return records, size, []
+
+
+def damaged_stretches(first: CorruptionError, stretches: Iterable[tuple[int, int]]) -> list[CorruptionError]:
+    """Of a file of records: what was noticed first, and every other stretch without a whole one. Which keys they held, none tells."""
+    rest = [CorruptionError(first.path, start, f"{end - start} bytes hold no whole record", ANY_KEY)
+            for start, end in stretches if start != first.offset]
+    return [CorruptionError(first.path, first.offset, first.detail, ANY_KEY), *rest]
 
 
 def stats(tree: Tree, store: _core.Store, shaker: Shaker | None) -> Stats:

@@ -11,8 +11,11 @@ from lsm import _core
 from lsm.contract.report import Checked, Report
 from lsm.engines.hashlog import manifest
 from lsm.engines.hashlog.datafiles import FILE_BYTES_LIMIT, DataFiles
+from lsm.engines.hashlog.framed import data_record, hint_says
 from lsm.engines.hashlog.merger import Merger
 from lsm.errors import ClosedError, CorruptionError, StorageError
+from lsm.tree.framed import gaps, whole_records
+from lsm.tree.inspect import damaged_stretches
 
 
 @dataclass(frozen=True)
@@ -131,14 +134,33 @@ def _verify_file(files: DataFiles, file: _core.DataFile, size: int, read_only: b
     if not files.directory.exists(file.name) and (read_only or file.obsolete):
         return 0, 0, []                             # it was merged away meanwhile
     image = files.image(file, size)
-    hint, records, *_ = _core.hint_of(image, file.number, files.state.database_id, files.directory.path)
+    try:
+        hint, records, *_ = _core.hint_of(image, file.number, files.state.database_id, files.directory.path)
+    except CorruptionError as error:
+        whole = list(whole_records(_core, image, file.number, data_record, _core.LOG_HEADER))
+        stretches = gaps(whole, _core.LOG_HEADER, size)
+        return len(whole), size, _with_keys(files, file, damaged_stretches(error, stretches), dict(stretches))
     if file.number not in files.kept or file.obsolete:
         return records, size, []
     name = _core.hint_file_name(file.number)
     found = files.directory.read(name, limit=FILE_BYTES_LIMIT) if files.directory.exists(name) else b""
     if found != hint and not file.obsolete:
         at = next((at for at, (one, other) in enumerate(zip(found, hint, strict=False)) if one != other), len(found))
-        error = CorruptionError(os.path.join(files.directory.path, name), at,
-                                "the hint does not say what its data file holds: it is not used, and opening takes longer")
-        return records, size, [error]
+        unlike = CorruptionError(os.path.join(files.directory.path, name), at,
+                                 "the hint does not say what its data file holds: it is not used, and opening takes longer")
+        return records, size, [unlike]
     return records, size + len(found), []
+
+
+def _with_keys(files: DataFiles, file: _core.DataFile, found: list[CorruptionError], ends: dict[int, int]) -> list[CorruptionError]:
+    """What the hint tells of the records that stood in the damaged stretches: one error for each. Without a hint, any key."""
+    name = _core.hint_file_name(file.number)
+    data = files.directory.read(name, limit=FILE_BYTES_LIMIT) if files.directory.exists(name) else b""
+    hint = hint_says(_core, data, file.number, files.state.database_id, file.size)
+    if hint is None:
+        return found
+    told = []
+    for each in found:
+        keys = [(offset, key) for offset, _, key in hint if each.offset <= offset < ends.get(each.offset, 0)]
+        told += [CorruptionError(each.path, offset, each.detail, (key, key)) for offset, key in keys] or [each]
+    return told
