@@ -57,6 +57,7 @@ def nursery():
         pid = os.fork()
         if pid == 0:
             try:
+                os.write(1, b"pid %d\n" % os.getpid())     # by the child: before all else that it says
                 write_until_killed(**request)
             except BaseException:
                 import traceback
@@ -65,7 +66,6 @@ def nursery():
                 sys.stderr.flush()
             finally:
                 os._exit(3)
-        os.write(1, b"pid %d\n" % pid)
         _, status = os.waitpid(pid, 0)
         os.write(1, b"end %d\n" % os.waitstatus_to_exitcode(status))
 

@@ -2,6 +2,7 @@
 
     rig                         what rows there are
     rig power kill              these rows, on every engine they are for, with their usual number of rounds
+    rig peers                   the rows that try LevelDB, RocksDB, LMDB and SQLite beside ours, by the same means
     rig all                     every row
     rig power --engine lsm --rounds 500         more of one
     rig power --minutes 10      as many rounds as fit
@@ -18,7 +19,8 @@ import time
 
 from rig.tally import ROOT, Skipped, Tally
 
-ROWS = ("kill", "power")
+PEERS = ("peer_kill", "peer_power", "peer_errors", "peer_syncs", "peer_damage")
+ROWS = ("kill", "power", *PEERS)
 KEPT = ROOT / "docs" / "reliability"
 
 
@@ -72,8 +74,8 @@ def main(given):
             print(f"  {name:12} {row.ROW:12} {row.__doc__.partition(': ')[2].splitlines()[0]}\n"
                   f"  {'':25} {row.HELP}; on {', '.join(row.ENGINES)}; {row.ROUNDS} unless told")
         return 0
-    names = list(ROWS) if asked.rows == ["all"] else asked.rows
-    if names == ["scorecard"]:
+    names = {("all",): ROWS, ("peers",): PEERS}.get(tuple(asked.rows), asked.rows)
+    if list(names) == ["scorecard"]:
         return importlib.import_module("rig.scorecard").main()
     for name in names:
         if name not in ROWS:

@@ -22,7 +22,10 @@ def play(engine, seed, number, tally):
         with kills.Nursery(place / "stderr") as nursery:
             lives = kills.Lives(place / "db", nursery, f"kill {engine} {seed} {number}", options)
             for _ in range(LIVES):
+                before = tally.wrong
                 with tally.watching("killed", f"[options {options}]"):
                     lives.live()
+                if tally.wrong > before:
+                    break                   # what is there now is not what is expected from now on either
                 tally.count("kills")
         tally.count("batches found again", lives.known)

@@ -33,7 +33,7 @@ def try_states(run, found, tally, rng=None, every=1):
             continue
         with tally.watching("crash state", lambda state=state, model=model: told(state, model)):
             run.check(state)
-        tally.distinct("distinct crash states", (crash.digest(state.files), state.bounds[0]))
+        tally.distinct("distinct crash states", crash.digest(state.files))
         tally.count(f"states, {model} model")
 
 
