@@ -13,6 +13,7 @@ Exit status: 0 without violations, 1 with, 2 when asked for what is not there.
 """
 import argparse
 import importlib
+import logging
 import pathlib
 import sys
 import time
@@ -20,7 +21,7 @@ import time
 from rig.tally import ROOT, Skipped, Tally
 
 PEERS = ("peer_kill", "peer_power", "peer_errors", "peer_syncs", "peer_damage")
-ROWS = ("kill", "power", *PEERS)
+ROWS = ("kill", "power", "sequences", "recovery", "faults", "options", *PEERS)
 KEPT = ROOT / "docs" / "reliability"
 
 
@@ -67,6 +68,7 @@ def play(name, engine, asked):
 
 def main(given):
     asked = arguments(given)
+    logging.getLogger("lsm").setLevel(logging.CRITICAL)     # thousands of failures, all of them asked for
     if not asked.rows:
         print(__doc__)
         for name in ROWS:

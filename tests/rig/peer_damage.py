@@ -13,8 +13,8 @@ from rig.peers import OURS, PEERS, missing
 from rig.tally import Skipped
 
 ROW, ENGINES, ROUNDS = "R9, R11", tuple(PEERS), 1
-HELP = "a round: 1,000 bits flipped in a closed database, 1,000 in one with a live log, 400 files cut, each removed and zeroed"
-BATCHES, FLIPS, CUTS = 120, 1000, 400
+HELP = "a round: 500 bits flipped in a closed database, 500 in one with a live log, 200 files cut, each removed and zeroed"
+BATCHES, FLIPS, CUTS = 120, 500, 200
 
 
 def make(name, seed, place, close):

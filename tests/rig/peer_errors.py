@@ -15,8 +15,8 @@ from rig.peers import PEERS, missing
 from rig.tally import Skipped
 
 ROW, ENGINES, ROUNDS = "R6", tuple(PEERS), 1
-HELP = "a round: a story of 30 batches, in which up to 250 calls fail in turn, once and from then on"
-BATCHES, MOST = 30, 250
+HELP = "a round: a story of 30 batches, in which up to 120 calls fail in turn, once and from then on"
+BATCHES, MOST = 30, 120
 
 
 def fail_story(name, seed, place, log, after, sticky):

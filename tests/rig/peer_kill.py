@@ -15,8 +15,8 @@ from rig.peers import PEERS, missing
 from rig.tally import Skipped
 
 ROW, ENGINES, ROUNDS = "R1", tuple(PEERS), 1
-HELP = "a round: 300 writers ended one after another on one database"
-LIVES = 300
+HELP = "a round: 200 writers ended one after another on one database"
+LIVES = 200
 
 
 def changes_of(seed, number):

@@ -17,8 +17,8 @@ from rig.peers import GONE, OURS, PEERS, missing
 from rig.tally import Skipped
 
 ROW, ENGINES, ROUNDS = "R2", tuple(PEERS), 1
-HELP = "a round: 120 synced batches recorded, up to 1,500 states of them in each model"
-BATCHES, MOST = 120, 1500
+HELP = "a round: 120 synced batches recorded, up to 700 states of them in each model"
+BATCHES, MOST = 120, 700
 INFORMATION = "LOG"             # what LevelDB and RocksDB write for people, "LOG.old.1" too: no state of the database
 
 

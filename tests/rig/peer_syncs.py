@@ -15,8 +15,8 @@ from rig.peers import PEERS, missing
 from rig.tally import Skipped, Tally
 
 ROW, ENGINES, ROUNDS = "R7", tuple(PEERS), 1
-HELP = "a round: 40 synced writes, each of up to 40 syncs fails in turn, then up to 40 states each"
-WRITES, SYNCS, MOST = 40, 40, 40
+HELP = "a round: 40 synced writes, each of up to 20 syncs fails in turn, then up to 12 states each in both models"
+WRITES, SYNCS, MOST = 40, 20, 12
 
 
 def rows(number):
