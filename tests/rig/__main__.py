@@ -18,10 +18,10 @@ import pathlib
 import sys
 import time
 
-from rig.tally import ROOT, Skipped, Tally
+from rig.tally import ROOT, Enough, Skipped, Tally
 
 PEERS = ("peer_kill", "peer_power", "peer_errors", "peer_syncs", "peer_damage")
-ROWS = ("kill", "power", "sequences", "recovery", "faults", "options", *PEERS)
+ROWS = ("kill", "power", "sequences", "recovery", "faults", "options", "planted", *PEERS)
 KEPT = ROOT / "docs" / "reliability"
 
 
@@ -34,6 +34,7 @@ def arguments(given):
     parser.add_argument("--minutes", type=float, help="begin no round of a row on an engine after so long")
     parser.add_argument("--seed", default="0", help="other rounds than those of seed 0")
     parser.add_argument("--round", type=int, help="only this one")
+    parser.add_argument("--first", action="store_true", help="end at the first violation")
     parser.add_argument("--keep", type=pathlib.Path, help=f"keep the results as JSON here (the scorecard's are in {KEPT})")
     return parser.parse_args(given)
 
@@ -41,14 +42,14 @@ def arguments(given):
 def play(name, engine, asked):
     """All rounds of a row on an engine; its tally."""
     row = importlib.import_module(f"rig.{name}")
-    tally = Tally(name, engine, asked.seed)
+    tally = Tally(name, engine, asked.seed, first=asked.first)
     many = asked.rounds if asked.rounds is not None else 10 ** 9 if asked.minutes else row.ROUNDS
     if getattr(row, "EXHAUSTIVE", False):
         many = min(many, row.ROUNDS)
     wanted = [asked.round] if asked.round is not None else range(many)
     done, end = 0, time.monotonic() + 60 * (asked.minutes or 1e9)
     for number in wanted:
-        if time.monotonic() > end:
+        if time.monotonic() > end or (asked.first and tally.wrong):
             break
         tally.round = number
         try:
@@ -57,6 +58,8 @@ def play(name, engine, asked):
         except Skipped as skipped:
             tally.skip(str(skipped))
             break
+        except Enough:
+            pass
         done += 1
         if asked.keep:
             tally.keep(asked.keep, done)

@@ -22,9 +22,13 @@ class Skipped(Exception):
     """This machine cannot do it: the message says what it lacks."""
 
 
+class Enough(Exception):
+    """One violation was asked for, and found."""
+
+
 class Tally:
-    def __init__(self, row, engine, seed, quiet=False):
-        self.row, self.engine, self.seed, self.quiet = row, engine, seed, quiet
+    def __init__(self, row, engine, seed, quiet=False, first=False):
+        self.row, self.engine, self.seed, self.quiet, self.first = row, engine, seed, quiet, first
         self.counts, self.violations, self.skipped, self.notes = Counter(), [], [], {}
         self.round, self.wrong = None, 0
         self.begun, self.told = time.monotonic(), time.monotonic()
@@ -58,13 +62,15 @@ class Tally:
         if len(self.violations) < SHOWN:
             self.violations.append({"kind": kind, "round": self.round, "what": text[:2000]})
             self.say(f"VIOLATION ({kind}): {text[:2000]}\n    again: {self.command()} --round {self.round}")
+        if self.first:
+            raise Enough
 
     @contextlib.contextmanager
     def watching(self, kind, context=""):
         """What is raised inside is a violation; `context` may be a function that tells more."""
         try:
             yield
-        except (KeyboardInterrupt, SystemExit, Skipped):
+        except (KeyboardInterrupt, SystemExit, Skipped, Enough):
             raise
         except BaseException as error:
             told = context() if callable(context) else context
