@@ -66,6 +66,7 @@ MALFORMED = {
     "NUL in the path": b"GET /v1/keys/a\x00b HTTP/1.1\r\n" + HEAD + b"\r\n",
     "raw bytes in the path": b"GET /v1/keys/\xff\xfe HTTP/1.1\r\n" + HEAD + b"\r\n",
     "space in the path": b"GET /v1/keys/a b HTTP/1.1\r\n" + HEAD + b"\r\n",
+    "a fragment": b"DELETE /v1/keys/a#b HTTP/1.1\r\n" + HEAD + b"\r\n",
     "no Host": b"GET /health HTTP/1.1\r\n\r\n",
     "two Hosts": b"GET /health HTTP/1.1\r\n" + HEAD + HEAD + b"\r\n",
     "no name": b"GET /health HTTP/1.1\r\n" + HEAD + b": b\r\n\r\n",

@@ -102,21 +102,6 @@ class Lifecycle(OtherHalf):
                                 "mend the cause, then close and open it again") from self._failure
         raise ReadOnlyError()
 
-    def write(self, operations: Iterable[tuple[Any, Any]], *, sync: bool = False) -> int:
-        """Write every (key, value) in one step, a value of None meaning: delete. All of them or none, also across a crash;
-        answers how many. Of two writes of one key the later one counts. Raises as `put`. Cost: that of a batch.
-
-        >>> db.write([(b"kenya:capital", b"Nairobi"), (b"tanzania:capital", None)])
-        2
-        """
-        with self.write_batch(sync=sync) as batch:
-            for key, value in operations:
-                if value is None:
-                    batch.delete(key)
-                else:
-                    batch.put(key, value)
-            return len(batch)
-
     def _check_open(self) -> None:
         if self._gate & self.core.GATE_SHUT_FLAG:
             self._refuse()

@@ -10,16 +10,14 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
-from lsm._pycore.column import ChunkScan
 from lsm._pycore.cursor import Cursor
+from lsm._pycore.reader import Reader
 from lsm._pycore.scan import Scan
 from lsm.contract.span import Span
 from lsm.errors import ClosedError
 
-MISSING = object()
 
-
-class Snapshot:
+class Snapshot(Reader):
     """The database as it was at one moment: get, [], in, multi_get, scan, cursor, iteration, len. Made by `DB.snapshot`.
 
     It costs nothing to take; while it is open, compaction keeps what it can see. Close it, or use `with`. `sequence`
@@ -56,15 +54,6 @@ class Snapshot:
         self._check()
         return self._store._find(key, self._store._view, self.sequence, default)
 
-    def __getitem__(self, key: Any) -> bytes:
-        value = self.get(key, MISSING)
-        if value is MISSING:
-            raise KeyError(key)
-        return value                            # type: ignore[no-any-return]
-
-    def __contains__(self, key: Any) -> bool:
-        return self.get(key, MISSING) is not MISSING
-
     def multi_get(self, keys: Iterable[Any], default: Any = None) -> list[Any]:
         """The values of many keys at the moment; `default` where there was none."""
         self._check()
@@ -75,29 +64,10 @@ class Snapshot:
         self._check()
         return self._store._scan_at(self._store._view, self.sequence, Span.of(start, stop, **how))  # type: ignore[no-any-return]
 
-    def scan_chunks(self, start: Any = None, stop: Any = None, *, keys: bool = True, values: bool = True,
-                    chunk_bytes: int = 1 << 20, **how: Any) -> ChunkScan:
-        """As `DB.scan_chunks`, at the moment of the snapshot."""
-        return ChunkScan(self.scan(start, stop, keys=keys, values=values, **how), keys=keys, values=values,
-                         chunk_bytes=chunk_bytes)
-
     def cursor(self) -> Cursor:
         """As `DB.cursor`, at the moment of the snapshot."""
         self._check()
         return Cursor(self._store, self._store._view, self.sequence)
-
-    def __iter__(self) -> Scan:
-        return self.scan(values=False)
-
-    def __reversed__(self) -> Scan:
-        return self.scan(values=False, reverse=True)
-
-    def __len__(self) -> int:
-        """The number of keys at the moment. It counts them."""
-        return sum(1 for _ in self.scan(values=False))
-
-    def __bool__(self) -> bool:
-        return any(True for _ in self.scan(values=False, limit=1))
 
     def __enter__(self) -> Snapshot:
         return self

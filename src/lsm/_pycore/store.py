@@ -10,20 +10,20 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from lsm._pycore.column import ChunkScan
 from lsm._pycore.cursor import Cursor
 from lsm._pycore.key import KIND_MASK, PUT, seek_tag
 from lsm._pycore.log import LogWriter
 from lsm._pycore.memtable import Memtable
+from lsm._pycore.reader import Reader
 from lsm._pycore.scan import Scan, end_readers
-from lsm._pycore.snapshot import MISSING, Snapshot
+from lsm._pycore.snapshot import Snapshot
 from lsm._pycore.view import View
 from lsm._pycore.writer import Writer
 from lsm.contract.arguments import as_bytes
 from lsm.contract.span import Span
 
 
-class Store(Writer):
+class Store(Writer, Reader):
     def _prepare(self) -> None:
         super()._prepare()
         self._view: View | None = None
@@ -57,15 +57,6 @@ class Store(Writer):
         view = self._view
         return self._find(key, view, self._sequence, default)
 
-    def __getitem__(self, key: Any) -> bytes:
-        value = self.get(key, MISSING)
-        if value is MISSING:
-            raise KeyError(key)
-        return value                                    # type: ignore[no-any-return]
-
-    def __contains__(self, key: Any) -> bool:
-        return self.get(key, MISSING) is not MISSING
-
     def multi_get(self, keys: Iterable[Any], default: Any = None) -> list[Any]:
         """The values of many keys as a list, in their order, all of one moment; `default` where there is none."""
         view = self._view
@@ -91,29 +82,6 @@ class Store(Writer):
         return self._scan_at(view, self._sequence, Span.of(
             start, stop, prefix=prefix, include_start=include_start, include_stop=include_stop, reverse=reverse,
             limit=limit, keys=keys, values=values))
-
-    def scan_chunks(self, start: Any = None, stop: Any = None, *, prefix: Any = None, include_start: bool = True,
-                    include_stop: bool = False, reverse: bool = False, limit: int | None = None, keys: bool = True,
-                    values: bool = True, chunk_bytes: int = 1 << 20) -> ChunkScan:
-        """Iterate over a range as `scan` does, but many rows at a time: as Chunks of about `chunk_bytes` (1 MiB; at most
-        1 GiB), whose `keys` and `values` are columns of bytes in one piece of memory. Raises as `scan`."""
-        rows = self.scan(start, stop, prefix=prefix, include_start=include_start, include_stop=include_stop,
-                         reverse=reverse, limit=limit, keys=keys, values=values)
-        return ChunkScan(rows, keys=keys, values=values, chunk_bytes=chunk_bytes)
-
-    def __iter__(self) -> Scan:
-        return self.scan(values=False)
-
-    def __reversed__(self) -> Scan:
-        return self.scan(values=False, reverse=True)
-
-    def __bool__(self) -> bool:
-        """Is there any key? Does not count."""
-        return any(True for _ in self.scan(values=False, limit=1))
-
-    def __len__(self) -> int:
-        """The number of keys. It counts them."""
-        return sum(1 for _ in self.scan(values=False))
 
     def cursor(self) -> Cursor:
         """A Cursor over the database as of this moment. It stands nowhere at first: move it. Raises ClosedError."""

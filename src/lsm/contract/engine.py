@@ -51,10 +51,21 @@ class Engine(Reading, MutableMapping[bytes, bytes]):
     def delete(self, key: Any, *, sync: bool = False) -> None:
         """Remove `key`; that it was not there is no error."""
 
-    @abstractmethod
     def write(self, operations: Iterable[tuple[Any, Any]], *, sync: bool = False) -> int:
-        """Write every (key, value) in one step, a value of None meaning: delete. All of them or none; answers how many.
-        Of two writes of one key the later one counts."""
+        """Write every (key, value) in one step, a value of None meaning: delete. All of them or none, also across a crash
+        where the engine is durable; answers how many. Of two writes of one key the later one counts. Raises as `put`.
+        Cost: that of a batch.
+
+        >>> db.write([(b"kenya:capital", b"Nairobi"), (b"tanzania:capital", None)])
+        2
+        """
+        with self.write_batch(sync=sync) as batch:
+            for key, value in operations:
+                if value is None:
+                    batch.delete(key)
+                else:
+                    batch.put(key, value)
+            return len(batch)
 
     @abstractmethod
     def write_batch(self, *, sync: bool = False) -> Any:

@@ -103,16 +103,6 @@ class SimpleEngine(Engine):
             finally:
                 self._writing = False
 
-    def write(self, operations: Iterable[tuple[Any, Any]], *, sync: bool = False) -> int:
-        """Write every (key, value) in one step, a value of None meaning: delete. All of them or none; answers how many."""
-        with self.write_batch(sync=sync) as batch:
-            for key, value in operations:
-                if value is None:
-                    batch.delete(key)
-                else:
-                    batch.put(key, value)
-            return len(batch)
-
     def write_batch(self, *, sync: bool = False) -> Batch:
         """A batch to gather writes in; as a `with` block it is written at its end, dropped when the block raises."""
         self._check_writable()

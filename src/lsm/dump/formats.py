@@ -2,32 +2,44 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from types import ModuleType
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO, NamedTuple
 
 from lsm.dump import binary, jsonl, text
-from lsm.dump.lines import BYTE_ORDER_MARK
+from lsm.dump.lines import BYTE_ORDER_MARK, read_lines, write_lines
 from lsm.errors import FormatError, OptionError
 
-FORMATS = {"text": text, "jsonl": jsonl, "binary": binary}
 LOOKED_AT = 4096
+
+
+class Format(NamedTuple):
+    write: Callable[[Iterable[Any], BinaryIO], int]
+    read: Callable[[BinaryIO, str], Iterator[tuple[bytes, bytes | None]]]
+
+
+def _of_lines(encode: Callable[..., bytes], decode: Callable[[bytes], tuple[bytes, bytes | None]]) -> Format:
+    return Format(lambda entries, file: write_lines(entries, file, encode),
+                  lambda file, name: read_lines(file, name, decode))
+
+
+FORMATS = {"text": _of_lines(text.encode, text.decode), "jsonl": _of_lines(jsonl.encode, jsonl.decode),
+           "binary": Format(binary.write, binary.read)}
 
 
 def write(entries: Iterable[Any], file: BinaryIO, format: str = "text") -> int:
     """Write every entry, (key, value) or (key, None), in the format; answers how many. Text and JSON lines also take
     (key, value, sequence number). What `entries` raises passes through, with all before it written."""
-    return _format(format).write(entries, file)      # type: ignore[no-any-return]
+    return _format(format).write(entries, file)
 
 
 def read(file: BinaryIO, format: str | None = None) -> Iterator[tuple[bytes, bytes | None]]:
     """The entries of a file that was opened for reading bytes, in their order. The format is told from its beginning when it
     is not given; the file must be buffered, or able to seek, for that. Raises FormatError, VersionError."""
     name = _name(file)
-    return _format(format or _told(file, name)).read(file, name)      # type: ignore[no-any-return]
+    return _format(format or _told(file, name)).read(file, name)
 
 
-def _format(name: str) -> ModuleType:
+def _format(name: str) -> Format:
     if name not in FORMATS:
         raise OptionError("format", name, " or ".join(map(repr, FORMATS)))
     return FORMATS[name]

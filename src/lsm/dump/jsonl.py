@@ -4,7 +4,7 @@
     {"key": "tanzania:capital", "value": null}              a deletion
     {"key": "photo", "value_base64": "iVBORw0KGgo="}        bytes that are not UTF-8
 
-Pure functions, but for the file that is read.
+Pure functions. Files of such lines: lsm.dump.lines.
 
 >>> encode(b"photo", b"\\x89PNG")
 b'{"key": "photo", "value_base64": "iVBORw=="}\\n'
@@ -15,11 +15,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO
-
-from lsm.dump.lines import numbered_lines
-from lsm.errors import FormatError
+from typing import Any
 
 NAMES = {"key", "key_base64", "value", "value_base64"}
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
@@ -89,21 +85,3 @@ def _take(fields: dict[str, Any], name: str) -> bytes | None:
         return text.encode()
     except UnicodeEncodeError:
         raise ValueError(f"{name} holds half of a surrogate pair, which is no character") from None
-
-
-def write(entries: Iterable[tuple[bytes, bytes | None] | tuple[bytes, bytes | None, int]], file: BinaryIO) -> int:
-    """A line for each entry; answers how many."""
-    count = 0
-    for entry in entries:
-        file.write(encode(*entry))
-        count += 1
-    return count
-
-
-def read(file: BinaryIO, name: str) -> Iterator[tuple[bytes, bytes | None]]:
-    """The entries of the lines. Raises FormatError, which names file and line."""
-    for number, line in numbered_lines(file, name):
-        try:
-            yield decode(line)
-        except ValueError as error:
-            raise FormatError(name, f"line {number}", str(error)) from None

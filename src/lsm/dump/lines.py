@@ -1,8 +1,11 @@
-"""Lines: those of a file, numbered, of bounded length, without their ends, blank ones left out."""
+"""Lines: files of one entry a line, written and read by a format that knows how a line is spelt.
+
+They are numbered for what errors say, of bounded length, taken without their ends; blank ones are left out.
+"""
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO
 
 from lsm.contract.arguments import KEY_BYTES_MAX, VALUE_BYTES_MAX
 from lsm.errors import FormatError
@@ -23,3 +26,21 @@ def numbered_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
         line = line.removesuffix(b"\n").removesuffix(b"\r")
         if line.strip():
             yield number, line
+
+
+def write_lines(entries: Iterable[Any], file: BinaryIO, encode: Callable[..., bytes]) -> int:
+    """A line for each entry, (key, value) or (key, value, sequence number); answers how many."""
+    count = 0
+    for entry in entries:
+        file.write(encode(*entry))
+        count += 1
+    return count
+
+
+def read_lines(file: BinaryIO, name: str, decode: Callable[[bytes], Any]) -> Iterator[Any]:
+    """The entries of the lines. Where `decode` raises ValueError it raises FormatError, which names file and line."""
+    for number, line in numbered_lines(file, name):
+        try:
+            yield decode(line)
+        except ValueError as error:
+            raise FormatError(name, f"line {number}", str(error)) from None

@@ -1,7 +1,7 @@
 """Text: one entry a line, `key→value`, a deletion as `key→†`. To be read, and to be written by hand.
 
 What cannot stand for itself is escaped by a backslash (docs/format-dump.md has the rule), so that any bytes come back
-exactly. Pure functions, but for the file that is read.
+exactly. Pure functions. Files of such lines: lsm.dump.lines.
 
 >>> encode(b"kenya:capital", b"Nairobi").decode()
 'kenya:capital→Nairobi\\n'
@@ -13,11 +13,6 @@ exactly. Pure functions, but for the file that is read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import BinaryIO
-
-from lsm.dump.lines import numbered_lines
-from lsm.errors import FormatError
 
 ARROW, DAGGER = "→".encode(), "†".encode()
 SHORT = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -102,21 +97,3 @@ def _meant(escape: re.Match[bytes]) -> bytes:
     if itself:
         return itself
     raise ValueError("a backslash that escapes nothing: \\\\ \\n \\r \\t \\xHH \\→ \\† \\{ are known")
-
-
-def write(entries: Iterable[tuple[bytes, bytes | None] | tuple[bytes, bytes | None, int]], file: BinaryIO) -> int:
-    """A line for each entry; answers how many."""
-    count = 0
-    for entry in entries:
-        file.write(encode(*entry))
-        count += 1
-    return count
-
-
-def read(file: BinaryIO, name: str) -> Iterator[tuple[bytes, bytes | None]]:
-    """The entries of the lines. Raises FormatError, which names file and line."""
-    for number, line in numbered_lines(file, name):
-        try:
-            yield decode(line)
-        except ValueError as error:
-            raise FormatError(name, f"line {number}", str(error)) from None

@@ -171,6 +171,8 @@ class Connection(HttpToolsProtocol):
         super().on_url(url)
         if len(self.url) > self.limits.request_line_bytes:
             self._reject(414, "line_too_long", f"a request line has {self.limits.request_line_bytes:,} bytes at most")
+        if b"#" in url:                                 # the parser would drop what stands behind it: another key
+            self._reject(400, "malformed", "a request line has no fragment: in a key, # is %23")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.head_fields += 1
