@@ -6,7 +6,6 @@ power goes); reads are right or raise; when the disk is well again they are righ
 process or the loss of power then holds all that was promised.
 """
 import errno
-import random
 
 from crash import process_bounds, states
 from crash_engine import MODELS, SMALL, Run, put_all, random_changes, sampled
@@ -154,34 +153,6 @@ def workload(run, rng, batches=30):
         if number == 22:
             run.reopen()
     run.read()
-
-
-def steps_of(begin, doing, seed, **keywords):
-    """How many operations the workload takes on a disk that never fails: (all, {kind: number})."""
-    run = begin(**keywords)
-    doing(run, random.Random(seed))
-    assert not run.errors
-    steps = run.directory.steps, run.directory.steps_of()
-    run.db.close()
-    return steps
-
-
-def play(seed, plan, mapped=True, every=4, begin=FaultyRun, doing=workload):
-    """The workload on a disk that fails so, and all that must hold afterwards."""
-    run = None
-    try:
-        run = begin(mapped=mapped, plan=plan)
-        doing(run, random.Random(seed))
-        run.read()
-        count = run.check_afterwards(every, str(plan))
-        if plan["error"] in ROOM and not any(o.result for o in run.journal if "sync" in o.kind) and run.db is not None:
-            assert run.db._failure is None, "lack of room passes"
-        run.check_goes_on()
-        return count
-    except BaseException:
-        if run is not None:
-            print("WRONG:", told(plan, run))
-        raise
 
 
 def told(plan, run):

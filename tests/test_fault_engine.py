@@ -6,17 +6,44 @@ import pytest
 
 from crash import bounds
 from crash_engine import LONG, SMALL, GONE, sampled
-from fault_engine import TYPED, FaultyRun, play, steps_of, told, workload
+from fault_engine import ROOM, TYPED, FaultyRun, told, workload
 from lsm.errors import ReadOnlyError, StorageError
 
 ERRORS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC}
+
+
+def steps_of_workload(seed, mapped=True):
+    run = FaultyRun(mapped=mapped)
+    workload(run, random.Random(seed))
+    assert not run.errors
+    steps = run.directory.steps
+    run.db.close()
+    return steps
+
+
+def play(seed, plan, mapped=True, every=4):
+    """The workload on a disk that fails so, and all that must hold afterwards."""
+    run = None
+    try:
+        run = FaultyRun(mapped=mapped, plan=plan)
+        workload(run, random.Random(seed))
+        run.read()
+        count = run.check_afterwards(every, str(plan))
+        if plan["error"] in ROOM and not any(o.result for o in run.journal if "sync" in o.kind) and run.db is not None:
+            assert run.db._failure is None, "lack of room passes"
+        run.check_goes_on()
+        return count
+    except BaseException:
+        if run is not None:
+            print("WRONG:", told(plan, run))
+        raise
 
 
 @pytest.mark.parametrize("sticky", [False, True], ids=["once", "for ever"])
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("mapped", [True, False], ids=["mapped", "plain"])
 def test_every_operation_fails(mapped, error, sticky):
-    steps, _ = steps_of(FaultyRun, workload, "faults", mapped=mapped)
+    steps = steps_of_workload("faults", mapped)
     plans = [{"error": ERRORS[error], "after": at, "sticky": sticky} for at in range(steps + 2)]
     count = states = 0
     for plan in sampled(plans, 6, f"{mapped} {error} {sticky}"):
@@ -33,7 +60,10 @@ SYNCS = [("sync", ".log"), ("sync", ".table"), ("sync", "MANIFEST"), ("sync", "C
 @pytest.mark.parametrize("kind, part", SYNCS)
 def test_every_sync_fails(kind, part, error, sticky):
     """After it nothing is promised that is not so."""
-    steps = steps_of(FaultyRun, workload, "syncs")[1][kind]
+    clean = FaultyRun()
+    workload(clean, random.Random("syncs"))
+    steps = clean.directory.steps_of()[kind]
+    clean.db.close()
     plans = [{"error": ERRORS[error], "after": at, "sticky": sticky, "kind": kind, "part": part} for at in range(steps)]
     count = states = 0
     for plan in sampled(plans, 12, f"{kind} {part} {error} {sticky}"):

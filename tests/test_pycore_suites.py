@@ -14,7 +14,7 @@ import test_damage
 import test_kill
 import test_model
 from crash_engine import SMALL, TIERED, check_killed, check_states
-from fault_engine import FaultyRun, play, workload
+from fault_engine import FaultyRun, workload
 from plain_directory import SimulatedPyDB
 from test_chunks import (  # noqa: F401
     filled,
@@ -42,6 +42,7 @@ from test_damage import (  # noqa: F401
     test_without_its_current_file_it_is_no_new_database,
     victim,
 )
+from test_fault_engine import play
 from test_regressions import (  # noqa: F401
     test_a_failed_switch_of_manifests_does_not_take_the_new_tables_along,
     test_a_failed_sync_in_rotation_turns_the_store_read_only,

@@ -10,7 +10,7 @@ from functools import partial
 
 import fault_engine
 import test_hashlog_faults
-from fault_engine import steps_of
+from fault_engine import ROOM, told
 from rig.subjects import SUBJECTS
 
 ROW, ENGINES, ROUNDS = "R6, R7, R8", tuple(SUBJECTS), 1
@@ -25,8 +25,8 @@ def play(engine, seed, number, tally):
     begin, rng = SUBJECTS[engine].faulty, random.Random(f"faults {engine} {seed} {number}")
     doing = test_hashlog_faults.workload if engine == "hashlog" else fault_engine.workload
     seed, mapped = f"faults {seed} {number}", number % 2 == 0
-    steps, kinds = steps_of(begin, doing, seed, mapped=mapped)
-    try_plan = partial(fault_engine.play, seed, mapped=mapped, every=8, begin=begin, doing=doing)
+    steps, kinds = steps_of(partial(begin, mapped=mapped), doing, seed)
+    try_plan = partial(play_plan, seed, partial(begin, mapped=mapped), doing)
     plans = [({"error": error, "after": at, "sticky": sticky}, f"{errno.errorcode[error]} {'for ever' if sticky else 'once'}")
              for error in (errno.EIO, errno.ENOSPC) for sticky in (False, True) for at in range(steps + 2)]
     plans += [({"error": errno.EIO, "after": at, "sticky": sticky, "kind": kind, "part": part}, f"failed {kind} {part}")
@@ -40,6 +40,34 @@ def play(engine, seed, number, tally):
         with tally.watching("full disk", f"[size {size} of {SIZES}]"):
             fill(begin, doing, seed, size * SHARE[engine] / SIZES)
         tally.count("sizes of a full disk")
+
+
+def steps_of(begin, doing, seed):
+    """How many operations the workload takes on a disk that never fails: (all, {kind: number})."""
+    run = begin()
+    doing(run, random.Random(seed))
+    assert not run.errors
+    steps = run.directory.steps, run.directory.steps_of()
+    run.db.close()
+    return steps
+
+
+def play_plan(seed, begin, doing, plan):
+    """The workload on a disk that fails so, and all that must hold afterwards; how many states were looked at."""
+    run = None
+    try:
+        run = begin(plan=plan)
+        doing(run, random.Random(seed))
+        run.read()
+        count = run.check_afterwards(8, str(plan))
+        if plan["error"] in ROOM and not any(o.result for o in run.journal if "sync" in o.kind) and run.db is not None:
+            assert run.db._failure is None, "lack of room passes"
+        run.check_goes_on()
+        return count
+    except BaseException:
+        if run is not None:
+            print("WRONG:", told(plan, run))
+        raise
 
 
 def fill(begin, doing, seed, share):

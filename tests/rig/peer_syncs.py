@@ -74,7 +74,7 @@ def one_by_one(engine, nursery, journal, scratch, tally, how):
     begun = [o.offset for o in journal[:failed] if o.kind == "mark" and o.name == "started"]
     after = [number for at, number in promised if at > failed and number > (begun[-1] if begun else 0)]
     if any(at > failed and begun and number == begun[-1] for at, number in promised):
-        tally.count("the write whose sync failed was acknowledged")
+        tally.count("acknowledged though a sync failed while it was written")
     tally.count("writes acknowledged after a failed sync", len(after))
     quiet = Tally("", "", 0, quiet=True)
     for model in ("weak", "ext4"):
