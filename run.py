@@ -6,6 +6,7 @@
     python3 run.py debug-test [ARGUMENTS]   the same on a debug build: bounds checks, C assertions
     python3 run.py sanitize-test [ARGUMENTS]    the same under AddressSanitizer and UndefinedBehaviorSanitizer
     python3 run.py thread-test [ARGUMENTS]  the tests of threads under ThreadSanitizer (or those that ARGUMENTS name)
+    python3 run.py rig [ROW...]             the long tests of crashes, faults and damage, beside the peers too (without a ROW: a list)
     python3 run.py lint                     ruff, mypy and cython-lint alone
     python3 run.py screens                  the pictures of the command line in docs/figures, drawn anew
     python3 run.py clean                    remove every environment and build directory made here
@@ -162,6 +163,11 @@ def thread_test(arguments):
     return pytest(python, ["-s", "-p", "no:faulthandler", "--timeout=900"] + (arguments or THREAD_TESTS), **more)
 
 
+def rig(arguments):
+    python = install("plain", "test,peers")
+    return run([python, "-m", "rig"] + arguments, PYTHONPATH=os.path.join(ROOT, "tests"))
+
+
 def lint(arguments):
     return pytest(install("plain", "cli,server,test,lint"), ["tests/test_lint.py", "tests/test_layers.py"] + arguments)
 
@@ -177,7 +183,7 @@ def clean(arguments):
 
 
 COMMANDS = {"tour": tour, "test": test, "debug-test": debug_test, "sanitize-test": sanitize_test,
-            "thread-test": thread_test, "lint": lint, "screens": screens, "clean": clean}
+            "thread-test": thread_test, "rig": rig, "lint": lint, "screens": screens, "clean": clean}
 
 
 def main():

@@ -11,6 +11,7 @@ that it survives the loss of power. `history[p]` is what the store holds after p
 A crash state is right when the database opens, holds history[p] for a p within the bounds and says so by its sequence,
 finds itself undamaged, takes a write, and after another opening is still the same with that write.
 """
+import contextlib
 import os
 import random
 
@@ -29,13 +30,19 @@ TIERED = {**SMALL, "compaction": Tiered(trigger_runs=3)}
 FIFO = {**SMALL, "compaction": Fifo(trigger_tables=2)}
 
 
-def open_on(directory, options=SMALL, background=False):
-    """Open the database; one that is made here has the same identity in every run."""
+@contextlib.contextmanager
+def same_identity():
+    """A database that is made inside has the same identity in every run."""
     genuine, os.urandom = os.urandom, lambda size: b"Z" * size
     try:
-        return lsm.DB(directory.path, _directory=directory, _background=background, **options)
+        yield
     finally:
         os.urandom = genuine
+
+
+def open_on(directory, options=SMALL, background=False):
+    with same_identity():
+        return lsm.DB(directory.path, _directory=directory, _background=background, **options)
 
 
 def open_files(files, options=SMALL, mapped=True):

@@ -225,29 +225,30 @@ def check_read_only_after_a_failed_sync(run, kind, part, by_write):
 
 
 def check_no_room_at_every_size(make, workload, beyond, sizes):
-    """Writes are refused while the disk is full and go on when there is room again; nobody reopens anything. So many sizes, up
-    to what the workload needs and so many bytes beyond."""
+    """So many sizes of the disk, up to what the workload needs and so many bytes beyond."""
     most = measured(make, workload, "room", lambda run: run.directory.used) + beyond
-    count = 0
-    for capacity in range(0, most, most // sizes):
-        count += 1
-        run = make()
-        run.directory.capacity = capacity
-        try:
-            workload(run, random.Random("room"))
-            assert all(isinstance(error, StorageError) and error.errno == errno.ENOSPC for error in run.errors), run.errors
-            run.read()
-            run.check_afterwards(every=8)
-            if run.db is not None:
-                assert run.db._failure is None
-                run.directory.capacity = 1 << 40
-                for number in range(12):
-                    before = len(run.errors)
-                    run.write({b"room": b"%d" % number * 400, b"key01": GONE}, sync=number % 2 == 0)
-                    assert len(run.errors) == before, run.errors[-1]
-            run.directory.capacity = 1 << 40
-            run.check_goes_on()
-        except BaseException:
-            print("WRONG: capacity", capacity, told({}, run))
-            raise
-    print(f"{count} sizes of the disk")
+    for size in range(sizes):
+        check_no_room(make, workload, "room", most * size // sizes)
+    print(f"{sizes} sizes of the disk")
+
+
+def check_no_room(make, workload, seed, capacity):
+    """Writes are refused while the disk is full and go on when there is room again; nobody reopens anything."""
+    run = make()
+    run.directory.capacity = capacity
+    try:
+        workload(run, random.Random(seed))
+        assert all(isinstance(error, StorageError) and error.errno == errno.ENOSPC for error in run.errors), run.errors
+        run.read()
+        run.check_afterwards(every=8)
+        run.directory.capacity = 1 << 40
+        if run.db is not None:
+            assert run.db._failure is None
+            for number in range(12):
+                before = len(run.errors)
+                run.write({b"room": b"%d" % number * 400, b"key01": GONE}, sync=number % 2 == 0)
+                assert len(run.errors) == before, run.errors[-1]
+        run.check_goes_on()
+    except BaseException:
+        print("WRONG: capacity", capacity, told({}, run))
+        raise

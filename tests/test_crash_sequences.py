@@ -15,17 +15,18 @@ STEPS = {
     "delete": lambda run: run.write({b"a": GONE}),
     "batch": lambda run: run.write({b"a": b"batch %d" % run.last, b"b": GONE, b"c": b"%d" % run.last * 2000}),
     "synced put": lambda run: run.write({b"b": b"synced %d" % run.last}, sync=True),
-    "flush": Run.flush,
-    "compact": Run.compact,
-    "reopen": Run.reopen,
-    "kill": Run.kill,
+    "sync": lambda run: run.sync(),
+    "flush": lambda run: run.flush(),
+    "compact": lambda run: run.compact(),
+    "reopen": lambda run: run.reopen(),
+    "kill": lambda run: run.kill(),
 }
 SEQUENCES = [sequence for length in (1, 2, 3) for sequence in itertools.product(STEPS, repeat=length)]
 
 
-def small_database():
+def small_database(begin=Run):
     """Two tables on two levels and a log that was never closed: (files, contents, last sequence)."""
-    run = Run()
+    run = begin()
     run.write({b"a": b"old", b"b": b"old", b"z": b"old" * 500})
     run.compact()
     run.write({b"b": b"newer", b"z": GONE})

@@ -6,6 +6,7 @@ disks, the model. Each test is imported from where it is told; here there are fe
 import random
 import signal
 
+import kills
 import lsm
 import pytest
 import test_chunks
@@ -81,10 +82,10 @@ writers = test_kill.nursery
 @pytest.mark.parametrize("name", ["default", "tiny tiered"])
 def test_what_a_killed_process_of_one_engine_leaves_the_other_goes_on_with(path, writers, monkeypatch, name):
     """Each writer, a process that is killed, is of one of the two, by chance; so is who looks what it left."""
-    chance, one_life = random.Random(name), test_kill.one_life
+    chance, one_life = random.Random(name), kills.one_life
     either = ("lsm", "pylsm")
     monkeypatch.setattr(lsm, "open", lambda path, engine, **how: genuine(path, engine=chance.choice(either), **how))
-    monkeypatch.setattr(test_kill, "one_life", lambda nursery, request, rng: one_life(
+    monkeypatch.setattr(kills, "one_life", lambda nursery, request, rng: one_life(
         nursery, {**request, "options": {**request["options"], "engine": chance.choice(either)}}, rng))
     test_kill.test_nothing_acknowledged_is_lost_by_a_killed_process(path, writers, name)
 

@@ -6,7 +6,6 @@ are put in other words.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import lsm
 

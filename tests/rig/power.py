@@ -1,0 +1,41 @@
+"""R2: the power goes at every operation of a random story, in both models of a disk; all the states that may be left."""
+import random
+
+import crash
+from rig.subjects import SUBJECTS, story
+
+ROW, ENGINES, ROUNDS = "R2", tuple(SUBJECTS), 2
+HELP = "a round: one story of 20 to 80 batches, every state of it in both models"
+
+
+def play(engine, seed, number, tally, every=1):
+    rng = random.Random(f"power {engine} {seed} {number}")
+    run = SUBJECTS[engine].begin(rng)
+    story(run, rng, rng.randrange(20, 81))
+    if rng.random() < 0.8:
+        run.close()
+    journal = run.journal
+    tally.count("operations", len(journal))
+    try_states(run, both(journal), tally, rng if every > 1 else None, every)
+
+
+def both(journal, **keywords):
+    """(model, state) of every state in both models."""
+    for model in ("weak", "ext4"):
+        for state in crash.states(journal, model, **keywords):
+            yield model, state
+
+
+def try_states(run, found, tally, rng=None, every=1):
+    """The oracle on each (or on one in `every`) of these states; counted by what they hold."""
+    for model, state in found:
+        if rng is not None and rng.randrange(every):
+            continue
+        with tally.watching("crash state", lambda state=state, model=model: told(state, model)):
+            run.check(state)
+        tally.distinct("distinct crash states", crash.digest(state.files))
+        tally.count(f"states, {model} model")
+
+
+def told(state, model):
+    return f"[{model} model, before operation {state.point}, {state.description}, writes {state.bounds}]"
