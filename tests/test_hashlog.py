@@ -2,7 +2,6 @@
 import os
 import random
 import threading
-import time
 
 import lsm
 import pytest
