@@ -166,8 +166,8 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
         self._merger.wait_until_kept(self._data.recovered)      # type: ignore[union-attr]
 
     def _moment_closed(self) -> None:
-        """Merged files that were kept for it may go."""
-        if self._merger is not None and self._data.retired:
+        """Merged files that were kept for it may go; and what it kept may be older moments' to keep."""
+        if self._merger is not None and (self._data.retired or _core.has_closed_moments(self)):
             self._merger.tell()
 
     # ------------------------------------------------------------ reading
