@@ -142,21 +142,33 @@ class Raising:
 
 
 def test_work_that_may_not_be_cut_in_two_is_done_when_the_handler_is_heard():
+    """The work itself has the signals sent, so that they come in its middle however slow the machine is."""
     run("""
-import signal, time
+import signal, threading, time
 from lsm.contract.uninterrupted import uninterrupted
-done = []
-def strike(*signal): raise KeyboardInterrupt
+done, raised = [], []
+def strike(*signal):
+    if done != ["begun", "ended"]:
+        raised.append(1)
+        raise KeyboardInterrupt
 signal.signal(signal.SIGALRM, strike)
-for seconds in (0.001, 0.02, 0.05):
-    signal.setitimer(signal.ITIMER_REAL, seconds, 0.003)
+def work(strikes):
+    done.append("begun")
+    for _ in range(strikes):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGALRM)
+        time.sleep(0.01)
+    while not raised:
+        time.sleep(0.01)
+    done.append("ended")
+for strikes in (1, 2, 20):
     try:
-        uninterrupted(lambda: (time.sleep(0.1), done.append(1)), lambda: None)
+        uninterrupted(lambda: work(strikes), lambda: None)
     except KeyboardInterrupt:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-    assert len(done) == 1
+        assert done == ["begun", "ended"]
+    else:
+        raise AssertionError("the handler was not heard")
     done.clear()
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    raised.clear()
 """)
 
 
