@@ -72,18 +72,20 @@ class Appended:
             return
         at, searched = HEADER_BYTES, False
         for found in self._whole(number, data):
-            if not found.led and found.sequence < self._expected:
+            if found.led:
+                self._between(path, data, at, found)
+                self._expected = max(self._expected, found.sequence + found.writes_in) if self._expected or not found.wrong else 0
+                self._synced = max(self._synced, found.synced)
+            elif found.sequence < self._expected:
                 continue                                # it cannot have stood here
-            if not found.led and not searched:
+            elif not searched:
                 searched = True
                 self.lose(path, at, found.at - at, "damaged, and where it ends is not known: what was found behind it may have "
                           "stood in a value", None)
-            else:
-                self._between(path, data, at, found)
             self.take(self.name_of(number), found)
-            self._expected = max(self._expected, found.sequence + found.writes_in) if self._expected or not found.wrong else 0
-            self._synced = max(self._synced, found.synced)
             at = found.end
+        if searched:
+            self._expected = 0
         self._last = path, at
         if data.count(b"\0", at) != max(len(data) - at, 0):
             self.lose(path, at, len(data) - at, "what stands behind the last whole record is torn or damaged", None)

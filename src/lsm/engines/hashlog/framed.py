@@ -1,7 +1,7 @@
 """Framed: the whole records of a data file, those behind damage too, and what a hint says of them (docs/format-hashlog.md).
 
-A record within a batch is looked at by itself only where its batch is damaged, or where a hint says that one is. For who looks at a damaged file; the engine itself
-reads in C. Pure functions.
+A record within a batch is looked at by itself only where its batch is damaged, or where a hint says that one is. For who looks
+at a damaged file; the engine itself reads in C. Pure functions.
 """
 from __future__ import annotations
 
