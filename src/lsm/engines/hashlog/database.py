@@ -130,7 +130,8 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
     def scan(self, start: Any = None, stop: Any = None, **how: Any) -> Iterator[Any]:      # type: ignore[override]
         """Iterate over a range in the order of the keys, as of this moment: see Engine.scan. Cost: the keys of the range are
         copied and sorted before the first row, about a microsecond each, 40 bytes of memory beside the key; then each value
-        is a read. With a `limit` of up to 1,024 all keys are looked at, but only that many copied and sorted. Until it is used up, closed or dropped it keeps the files it began with.
+        is a read. With a `limit` of up to 1,024 all keys are looked at, but only that many copied and sorted. Until it is used
+        up, closed or dropped it keeps the files it began with.
 
         >>> with lsm.open("letters", engine="hashlog") as db:
         ...     db.update({b"b": b"2", b"a": b"1"})
