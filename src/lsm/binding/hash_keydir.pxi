@@ -156,6 +156,15 @@ cdef class HashKeydir(Writer):
         return self.recovered
 
 
+cdef inline void _add(uint64_t *counter, uint64_t more) noexcept nogil:
+    """Under the index lock; who only wants to know reads it without."""
+    lsm_store_relaxed(counter, counter[0] + more)
+
+
+cdef inline void _take(uint64_t *counter, uint64_t less) noexcept nogil:
+    lsm_store_relaxed(counter, counter[0] - less)
+
+
 cdef inline void _place_of(const HashEntry *entry, DataPlace *place) noexcept nogil:
     place.offset = <uint64_t>entry.offset << 3
     place.key_size = entry.key_size

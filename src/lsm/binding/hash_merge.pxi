@@ -74,13 +74,13 @@ cdef class HashMerger(HashLoader):
                 return -1
             total = data_record_bytes(entry.key.size, entry.value_size)
             if tag_kind(entry.tag) == KIND_DELETE:
-                file.counts.tombstones += total
+                _add(&file.counts.tombstones, total)
                 continue
             found = hash_index_find(&self.index, key_hash(entry.key), entry.key)
             if found != NULL and found.value_size != HASH_ABSENT and hash_entry_sequence(found) == tag_sequence(entry.tag):
-                self.counts_of(found.file).live -= total
+                _take(&self.counts_of(found.file).live, total)
                 hash_entry_set(found, <uint32_t>file.number, entry.offset, entry.value_size, tag_sequence(entry.tag))
-                file.counts.live += total
+                _add(&file.counts.live, total)
         return 0
 
     def _sync_logs(self):

@@ -31,7 +31,7 @@ from typing import Any, NoReturn, TypeVar
 
 from lsm._chosen import core
 from lsm.contract.moment import Moment, Shared
-from lsm.contract.report import Report
+from lsm.contract.report import Progress, Report
 from lsm.contract.simple import SimpleEngine
 from lsm.contract.span import Span
 from lsm.contract.traits import Traits
@@ -66,6 +66,7 @@ READERS = 4096                          # moments that may be open at once, in a
 READ_LOCKS = 8                          # few are asked for often, none by many threads
 STRETCH_FIRST = 8                       # rows a scan takes from LMDB at first,
 STRETCH = 128                           # twice as many each time, up to this
+TOLD_EVERY = 4096                       # rows between two reports of progress
 
 _T = TypeVar("_T")
 
@@ -412,12 +413,17 @@ class BTree(SimpleEngine):
             return BTreeStats(told["entries"], told["depth"], told["branch_pages"], told["leaf_pages"], told["overflow_pages"],
                               told["psize"], self._directory.size(DATA), info["map_size"], self._open_moments())
 
-    def verify(self) -> Report:
-        """Go through all rows. LMDB has no checksums: what this finds is a broken tree, not a changed value."""
+    def verify(self, *, progress: Progress | None = None) -> Report:
+        """Go through all rows. LMDB has no checksums: what this finds is a broken tree, not a changed value. `progress` is
+        called with the bytes of the rows so far, now and then."""
         report = Report()
 
         def walk() -> tuple[int, int, list[CorruptionError]]:
-            size = sum(len(key) + len(value) for key, value in self.scan())
+            size = 0
+            for rows, (key, value) in enumerate(self.scan(), 1):
+                size += len(key) + len(value)
+                if progress is not None and rows % TOLD_EVERY == 0:
+                    progress(size)
             return self.stats().leaf_pages, size, []
 
         self._check()

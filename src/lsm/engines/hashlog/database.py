@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from lsm import _core
 from lsm.contract.engine import Engine
 from lsm.contract.moment import Snapshot
-from lsm.contract.report import Report
+from lsm.contract.report import Progress, Report
 from lsm.contract.rows import Cursor, Rows
 from lsm.contract.span import Span
 from lsm.contract.traits import Traits
@@ -180,11 +180,12 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
     def _directory_beside(self, path: str | os.PathLike[str]) -> _core.Directory:
         return _core.Directory(path, create=True)
 
-    def verify(self) -> Report:
+    def verify(self, *, progress: Progress | None = None) -> Report:
         """Read and check every byte of every file. Answers a Report; it is true when nothing is damaged. Damage is reported,
-        not raised; StorageError and ClosedError are raised. Cost: reads everything; reading and writing go on beside it."""
+        not raised; StorageError and ClosedError are raised. `progress` is called after each file with the bytes read so far.
+        Cost: reads everything; reading and writing go on beside it."""
         self._check_open()
-        return inspect.verify(self._data, self._check_open, self.read_only)
+        return inspect.verify(self._data, self._check_open, self.read_only, progress)
 
     def stats(self) -> HashStats:
         """What the database holds and what it has done since it was opened, the memory of the index above all."""

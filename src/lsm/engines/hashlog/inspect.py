@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lsm import _core
-from lsm.contract.report import Checked, Report
+from lsm.contract.report import Checked, Progress, Report
 from lsm.engines.hashlog import manifest
 from lsm.engines.hashlog.datafiles import FILE_BYTES_LIMIT, DataFiles
 from lsm.engines.hashlog.framed import data_record, hint_says
@@ -102,7 +102,7 @@ def stats(files: DataFiles, store: _core.HashStore, merger: Merger | None) -> Ha
         longest_stall_seconds=merger.longest_stall_seconds if merger else 0.0)
 
 
-def verify(files: DataFiles, check_open: Callable[[], None], read_only: bool) -> Report:
+def verify(files: DataFiles, check_open: Callable[[], None], read_only: bool, progress: Progress | None = None) -> Report:
     report = Report()
     begun: list[list[tuple[_core.DataFile, int]]] = []
 
@@ -116,6 +116,8 @@ def verify(files: DataFiles, check_open: Callable[[], None], read_only: bool) ->
         files.store._uninterrupted(begin)
         for file, size in begun[0]:
             report.note(lambda file=file, size=size: _verify_file(files, file, size, read_only))    # type: ignore[misc]
+            if progress is not None:
+                progress(report.bytes)
     except (StorageError, ClosedError):
         check_open()                                # closed meanwhile? then that is why
         raise
