@@ -204,7 +204,7 @@ import sys, warnings
 class Blocked:
     def find_spec(self, name, path=None, target=None):
         if name == "lsm._core":
-            raise ImportError("no extension was built")
+            raise ImportError("no extension was built", name=name)
 sys.meta_path.insert(0, Blocked())
 """
 
