@@ -1,4 +1,4 @@
-"""Two engines of this project in one process, by turns: what one costs beside the other where processes of their own would differ more.
+"""Two engines of this project in one process, by turns: what one costs beside the other, to a few parts in a hundred.
 
     python benchmarks/pair.py hashlog lsm
     python benchmarks/pair.py hashlog lsm --records 50000 --rounds 9 --cpu
@@ -65,7 +65,8 @@ def main() -> None:
     rounds = [round_(arguments.engines, arguments.records, number, clock) for number in range(arguments.rounds)]
     one, other = arguments.engines
     print(f"{arguments.records:,} records of 16 + {VALUE_BYTES} bytes, {arguments.rounds} rounds, "
-          f"{'processor time' if arguments.cpu else 'time'} in µs\n\n| | {one} | {other} | ratio of the best | median ratio |\n|---|---|---|---|---|")
+          f"{'processor time' if arguments.cpu else 'time'} in µs\n")
+    print(f"| | {one} | {other} | ratio of the best | median ratio |\n|---|---|---|---|---|")
     for name in rounds[0]:
         pairs = [found[name] for found in rounds]
         best = [min(pair[side] for pair in pairs) for side in (0, 1)]

@@ -3,7 +3,6 @@
 tests/model.py is the plainer model, a dict, which `memory` itself is held against (test_model.py).
 """
 import os
-import random
 
 import lsm
 import pytest
