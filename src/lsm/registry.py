@@ -42,7 +42,8 @@ def engine_class(name: str) -> Any:
             return getattr(import_module(module), attribute)
         except ImportError as missing:
             raise UnsupportedError(f"the engine {name!r} needs the compiled core of lsm, which was not built here "
-                                   f"({missing.msg}): install a wheel, or a C compiler and install again") from missing
+                                   f"({missing.msg}): install a wheel, or a C compiler and install again; or open with "
+                                   "engine='pylsm', which does without") from missing
     for point in entry_points(group=GROUP):
         if point.name == name:
             return point.load()
