@@ -164,9 +164,10 @@ class ChunkIterator:
 
     def close(self) -> None:
         """Let go of the rows that are left."""
-        rows, self._rows = self._rows, iter(())
-        if hasattr(rows, "close"):
-            rows.close()
+        if hasattr(self._rows, "close"):
+            self._rows.close()
+        else:
+            self._rows = iter(())
 
     def __enter__(self) -> Any:
         return self

@@ -150,7 +150,7 @@ class Cursor(Guarded):
     def _enter(self) -> None:
         self._check()
         if self._closed:
-            raise ClosedError("this cursor is closed: make another one with db.cursor()")
+            raise ClosedError("this cursor is closed: begin another one")
 
     def seek(self, key: Any) -> bool:
         """To the first row whose key is not below `key`."""
