@@ -13,7 +13,7 @@ Threads: one, with the lock of the engine.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lsm.background import passes
 from lsm.contract.uninterrupted import uninterrupted
@@ -22,10 +22,21 @@ from lsm.engines.btree.environment import Environment, environment_of
 from lsm.errors import ForkedError
 
 if TYPE_CHECKING:
-    from lsm.engines.btree.database import BTree
+    from lsm import _core
 
 
-def compact(db: BTree) -> None:
+class Compacted(Protocol):
+    """What of the database this changes."""
+
+    path: str
+    _directory: _core.Directory
+    _environment: Environment
+    _number: int                        # of its tree
+    _failure: BaseException | None      # after which nothing is written any more
+    _process: int
+
+
+def compact(db: Compacted) -> None:
     old, directory = db._environment, db._directory
     old.lmdb.reader_check()
     layout.remove_others(directory, db._number)         # a signal's handler raised in the middle of the one before
@@ -45,11 +56,11 @@ def compact(db: BTree) -> None:
         raise
 
 
-def _go_over_uninterrupted(db: BTree, new: Environment, number: int) -> None:
+def _go_over_uninterrupted(db: Compacted, new: Environment, number: int) -> None:
     uninterrupted(lambda: _go_over(db, new, number), lambda: _left(db))
 
 
-def _go_over(db: BTree, new: Environment, number: int) -> None:
+def _go_over(db: Compacted, new: Environment, number: int) -> None:
     old = db._environment
     try:
         layout.prepare(db._directory, number)
@@ -63,5 +74,5 @@ def _go_over(db: BTree, new: Environment, number: int) -> None:
     layout.remove_tree(old.place)
 
 
-def _left(db: BTree) -> None:
+def _left(db: Compacted) -> None:
     raise ForkedError(f"{db.path}: this database was opened by another process; after a fork the child must open its own")

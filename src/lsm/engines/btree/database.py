@@ -46,7 +46,7 @@ class BTree(SimpleEngine):
                 `sync`; and after a loss of power LMDB may find its file damaged, also what had been synced.
     """
 
-    traits = Traits("btree", key_bytes_max=510, weak={
+    traits = Traits("btree", key_bytes_max=layout.KEY_BYTES_MAX, weak={
         "put": "one transaction each, which copies the pages from leaf to root, and syncs unless lazy_sync: use write_batch",
         "snapshot": "pages that an open snapshot or scan sees are not used again: the file grows with what is written meanwhile",
         "verify": "LMDB keeps no checksums: a flipped bit in a value is not noticed",
@@ -75,7 +75,7 @@ class BTree(SimpleEngine):
         hear_of_forks(self)
         if read_only:                   # what was there when it was opened
             try:
-                self._seen = BTreeMoment(self)
+                self._seen = self._begin()
                 self._view = Shared(self._seen)
             except BaseException:
                 self.close()
@@ -212,7 +212,7 @@ class BTree(SimpleEngine):
     def _find(self, key: bytes) -> bytes | None:
         if self._view is not None:
             return self._view.find(key)
-        if len(key) > self.traits.key_bytes_max:
+        if len(key) > layout.KEY_BYTES_MAX:
             return None
         while True:
             place = self._environment
@@ -227,7 +227,10 @@ class BTree(SimpleEngine):
         return super()._frozen()
 
     def _moment(self) -> Moment:
-        return self._view.again() if self._view is not None else BTreeMoment(self)     # type: ignore[return-value]
+        return self._view.again() if self._view is not None else self._begin()     # type: ignore[return-value]
+
+    def _begin(self) -> BTreeMoment:
+        return BTreeMoment(self._environment, self._told, self._transactions)
 
     def __len__(self) -> int:
         """The number of keys; LMDB knows it."""

@@ -56,8 +56,8 @@ class Environment:
 
     # ------------------------------------------------------------ what is done in it
 
-    def begin(self) -> Any:
-        """A read transaction for a moment."""
+    def begin(self, of: weakref.WeakSet[Any]) -> Any:
+        """A read transaction for a moment, one of a user's."""
         self.gate.check_entry()
         with self.gate.lock():
             try:
@@ -66,6 +66,7 @@ class Environment:
                 self.lmdb.reader_check()                    # some may have been killed
                 transaction = self.lmdb.begin()
             self.moments.add(transaction)
+            of.add(transaction)
             return transaction
 
     def write(self, operations: Iterable[tuple[bytes, bytes | None]]) -> None:
@@ -218,7 +219,7 @@ def translated(error: Exception, place: str) -> Exception:
         return BusyError(f"{place}: more than {READERS} scans, cursors and snapshots are open: close some")
     if "already open in this process" in str(error):
         return _busy(place)
-    number = errno.ENOSPC if isinstance(error, (lmdb.DiskError, lmdb.MapFullError)) else errno.EIO
+    number = errno.ENOSPC if isinstance(error, (lmdb.DiskError, lmdb.MapFullError)) else max(getattr(error, "code", 0), 0) or errno.EIO
     return StorageError(number, str(error), file)
 
 

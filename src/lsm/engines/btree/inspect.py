@@ -5,14 +5,11 @@ Threads: any; what is damaged is reported, not raised.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from lsm.contract.engine import Engine
 from lsm.contract.report import Progress, Report
 from lsm.engines.btree.environment import Environment
 from lsm.errors import CorruptionError
-
-if TYPE_CHECKING:
-    from lsm.engines.btree.database import BTree
 
 TOLD_EVERY = 4096                       # rows between two reports of progress
 
@@ -43,7 +40,7 @@ def stats(environment: Environment, shape: dict[str, int]) -> BTreeStats:
                       shape["psize"], environment.file_bytes, environment.map_bytes, len(environment.moments))
 
 
-def verify(db: BTree, progress: Progress | None) -> Report:
+def verify(db: Engine, progress: Progress | None) -> Report:
     report = Report()
 
     def walk() -> tuple[int, int, list[CorruptionError]]:

@@ -37,6 +37,7 @@ MARKER, MARKER_NEW = "BTREE", "BTREE.tmp"
 DATA = "data.mdb"
 FORMAT_VERSION = 2
 FIRST_TREE = 1
+KEY_BYTES_MAX = 510
 LINE = re.compile(rb"(lsm btree ([1-9][0-9]{0,8}) ([ -~]*))([0-9a-f]{8})\n")
 TREE_NUMBER = re.compile(rb"([0-9]{6,10}) ")
 TREE = re.compile(r"tree-([0-9]{6,10})")

@@ -6,44 +6,44 @@ Threads: any; a lock of the gate for each reading, the same for all readings of 
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 from lsm.contract.moment import Moment
 from lsm.contract.span import Span
-from lsm.engines.btree.layout import shown, stored
+from lsm.engines.btree.environment import Environment
+from lsm.engines.btree.layout import KEY_BYTES_MAX, shown, stored
 from lsm.errors import ClosedError
-
-if TYPE_CHECKING:
-    from lsm.engines.btree.database import BTree
 
 STRETCH_FIRST = 8                       # rows a scan takes from LMDB at first,
 STRETCH = 128                           # twice as many each time, up to this
 
 
 class BTreeMoment(Moment):
-    """What the engine held when this was made."""
+    """What the tree held when this was made. `told` makes the errors of LMDB those of the engine; `siblings` are the
+    transactions of its other moments."""
 
-    def __init__(self, engine: BTree) -> None:
-        self._engine = engine
-        self._environment = engine._environment
-        self._lock = self._environment.gate.next_lock()
-        self._transaction: Any = None
-        with engine._told():
-            self._transaction = self._environment.begin()
-            engine._transactions.add(self._transaction)
+    def __init__(self, environment: Environment, told: Callable[[], AbstractContextManager[None]],
+                 siblings: weakref.WeakSet[Any]) -> None:
+        self._environment = environment
+        self._told = told
+        self._lock = environment.gate.next_lock()
+        with told():
+            self._transaction: Any = environment.begin(siblings)
 
     def find(self, key: bytes) -> bytes | None:
-        if len(key) > self._engine.traits.key_bytes_max:
+        if len(key) > KEY_BYTES_MAX:
             return None
         self._environment.gate.check_entry()
-        with self._lock, self._engine._told():
+        with self._lock, self._told():
             return self._held().get(stored(key))                # type: ignore[no-any-return]
 
     def shape(self) -> dict[str, int]:
         """What LMDB tells of the tree as it was."""
         self._environment.gate.check_entry()
-        with self._lock, self._engine._told():
+        with self._lock, self._told():
             return self._held().stat(self._environment.lmdb.open_db(None))      # type: ignore[no-any-return]
 
     def _held(self) -> Any:
@@ -55,7 +55,7 @@ class BTreeMoment(Moment):
         lower, upper, most = span.lower, span.upper, STRETCH_FIRST
         while True:
             self._environment.gate.check_entry()
-            with self._lock, self._engine._told():
+            with self._lock, self._told():
                 stretch = self._stretch(lower, upper, span.reverse, most)
             yield from stretch
             if len(stretch) < most:
