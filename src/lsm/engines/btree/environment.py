@@ -140,6 +140,7 @@ class Environment:
         else:
             for transaction in transactions:
                 transaction.abort()
+                self.moments.discard(transaction)
 
     def close(self) -> None:
         """Nobody uses it. May be called again."""
