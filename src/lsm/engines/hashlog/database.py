@@ -50,6 +50,7 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
         "scan": "it copies and sorts the keys of the range before the first row, and reads each value by itself",
         "popitem": "it goes through all keys to find the smallest; so does a scan with a small limit",
     })
+    _merger: Merger | None = None
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True, read_only: bool = False,
                  lock_timeout: float = 0.0, block_cache: _core.BlockCache | None = None,
@@ -57,7 +58,6 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
                  **keywords: Any) -> None:
         check_lock_timeout(lock_timeout)                    # before anything is touched
         check_arguments(_core, HashLogOptions, block_cache, options, keywords)
-        self._merger: Merger | None = None
         self._open(path, create, read_only, lock_timeout, _directory, manifest.MARKER, manifest.foreign,
                    lambda directory: self._open_to_read(directory, block_cache, options, keywords),
                    lambda directory: self._open_to_write(directory, block_cache, options, keywords, _background))
