@@ -80,15 +80,14 @@ def test_a_handler_in_the_middle_of_a_compaction_is_refused_and_what_it_would_wr
     def copy_to(*given):
         genuine(*given)
         for use in (lambda: db.put(b"a", b"1", sync=True), lambda: db.write({b"a": b"1"}.items()), db.scan, db.snapshot, db.cursor,
-                    db.compact, db.sync, db.stats, lambda: db.checkpoint(path.parent / "copy"), db.close):
-            with pytest.raises(lsm.BusyError, match="middle of a compaction"):
+                    db.compact, db.sync, db.stats, lambda: db.checkpoint(path.parent / "copy"), lambda: db.get(b"001"), db.close):
+            with pytest.raises(lsm.BusyError, match="in the middle of"):
                 use()
             refused.append(use)
-        assert db[b"001"] == ROWS[b"001"]
 
     monkeypatch.setattr(copying, "_copy_to", copy_to)
     db.compact()
-    assert len(refused) == 10 and dict(db.scan()) == ROWS
+    assert len(refused) == 11 and dict(db.scan()) == ROWS
     db[b"a"] = b"1"
     assert len(db) == len(ROWS) + 1
 
@@ -97,12 +96,11 @@ def test_a_handler_that_comes_while_the_tree_is_switched_is_refused(db, monkeypa
     genuine, heard, done = layout.switch, [], threading.Event()
 
     def handler(*signal):
-        for use in (lambda: db.put(b"a", b"1"), db.scan):
+        for use in (lambda: db.put(b"a", b"1"), db.scan, db.close):
             try:
                 use()
             except lsm.BusyError as error:
                 heard.append(error)
-        heard.append(db[b"001"])
         done.set()
 
     def switch(directory):
@@ -117,7 +115,7 @@ def test_a_handler_that_comes_while_the_tree_is_switched_is_refused(db, monkeypa
         db.compact()
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert len(heard) == 3 and heard[2] == ROWS[b"001"] and db._number == 2 and dict(db.scan()) == ROWS
+    assert len(heard) == 3 and db._number == 2 and dict(db.scan()) == ROWS
 
 
 class Failing:

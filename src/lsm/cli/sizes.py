@@ -20,15 +20,13 @@ def bytes_in(directory: str | os.PathLike[str]) -> int:
 
 
 def sizes_in(directory: str | os.PathLike[str]) -> dict[str, int]:
-    """The same, each by its name; nothing where there is no such directory."""
+    """The same, each by its name, also those in directories below; nothing where there is no such directory."""
     found = {}
-    try:
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                try:
-                    found[entry.name] = entry.stat().st_size
-                except FileNotFoundError:
-                    pass
-    except FileNotFoundError:
-        pass
+    for place, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(place, name)
+            try:
+                found[os.path.relpath(path, directory)] = os.stat(path).st_size
+            except FileNotFoundError:
+                pass
     return found

@@ -169,6 +169,6 @@ def _checkpoint(engine: Any, target: Path) -> dict[str, Any]:
 
 def _bytes_in(directory: Path) -> int:
     try:
-        return sum(entry.stat().st_size for entry in os.scandir(directory))
+        return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
     except OSError:
         return 0

@@ -6,7 +6,7 @@ that need not be sized. docs/engine-btree.md says where its durability differs f
 Invariants
 - `_environment` is that of the tree `_number`, which BTREE names. Who reads in it makes sure, under a lock of its gate, that it
   still is.
-- While the tree is written anew its thread is let in nowhere else (`_compacting`): what it wrote would be in the old one.
+- Writing the tree anew is one step, like a write: what a handler of its own thread wrote meanwhile would be in the old one.
 - A sync of the directory, or of a lazy file, that failed is believed (`_failure`): no more writes.
 
 Owner: the engine has the directory and its lock, each moment a read transaction of its own.
@@ -19,7 +19,6 @@ import os
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from threading import get_ident
 from typing import Any
 
 from lsm._chosen import core
@@ -31,7 +30,7 @@ from lsm.engines.btree import compaction, copying, environment, inspect, layout,
 from lsm.engines.btree.environment import Environment, environment_of
 from lsm.engines.btree.inspect import BTreeStats
 from lsm.engines.btree.moments import BTreeMoment
-from lsm.errors import BusyError, ClosedError, NotADatabaseError, ReadOnlyError, UnsupportedError
+from lsm.errors import ClosedError, NotADatabaseError, ReadOnlyError, UnsupportedError
 from lsm.lifecycle import hear_of_forks
 from lsm.opening import read_beside_a_writer
 from lsm.place import check_ours, directory_at, lock
@@ -63,7 +62,6 @@ class BTree(SimpleEngine):
         self._seen: BTreeMoment | None = None
         self._view: Shared | None = None
         self._failure: BaseException | None = None
-        self._compacting = 0            # the thread that does
         self._transactions: weakref.WeakSet[Any] = weakref.WeakSet()        # of this engine's moments
         self._directory = directory_at(core, path, create and not read_only, read_only)
         try:
@@ -123,13 +121,7 @@ class BTree(SimpleEngine):
     def _check_entry(self) -> None:
         """Before `_lock` is waited for: in the child of a fork nobody gives it back, and who reads must not hold up a change."""
         self._check()
-        self._check_compacting()
         self._environment.gate.check_entry()
-
-    def _check_compacting(self) -> None:
-        if self._compacting == get_ident():
-            raise BusyError(f"{self.path}: a signal handler or finalizer used the database in the middle of a compaction by its "
-                            "own thread: let it set a flag, and use the database outside of it")
 
     def _check_writable(self) -> None:
         super()._check_writable()
@@ -174,16 +166,12 @@ class BTree(SimpleEngine):
         room is free when they end. Cost: reads and writes everything."""
         self._check_entry()
         with self._lock, self._told():
-            self._check_between()
             self._check_writable()
             if moments := len(self._environment.moments):
                 logger.info("%s: not compacted, %d scans, cursors or snapshots are open", self.path, moments)
                 return
-            try:
-                self._compacting = get_ident()
+            with self._step:
                 compaction.compact(self)
-            finally:
-                self._compacting = 0
 
     def checkpoint(self, path: str | os.PathLike[str]) -> None:
         """A copy of the database as it is now, at `path` (new or empty), that can be opened at once. Cost: reads and
@@ -242,8 +230,7 @@ class BTree(SimpleEngine):
     def close(self) -> None:
         """Let go of everything. May be called again. Scans, cursors, snapshots and batches raise ClosedError from now on."""
         if not self._released and os.getpid() == self._process:
-            self._check_compacting()
-            self._environment.gate.check_entry()
+                self._environment.gate.check_entry()
         super().close()
 
     def _release(self) -> None:
