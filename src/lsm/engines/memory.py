@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from sortedcontainers import SortedDict
 
 from lsm.contract.moment import Moment
-from lsm.contract.report import Report
+from lsm.contract.report import Progress, Report
 from lsm.contract.simple import SimpleEngine
 from lsm.contract.span import Span
 from lsm.contract.traits import Traits
@@ -158,7 +158,7 @@ class Memory(SimpleEngine):
             moments = self._history.moments
             return MemoryStats(len(self._rows), self._bytes, len(moments), sum(len(past.old) for past in moments))
 
-    def verify(self) -> Report:
+    def verify(self, *, progress: Progress | None = None) -> Report:
         """A Report of nothing read: memory has no checksums."""
         self._check()
         return Report()
