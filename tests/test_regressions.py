@@ -56,7 +56,7 @@ def test_a_program_that_never_closes_its_database_ends(path, kept):
     """At exit the flush was given to a thread that could no longer run, and the program hung for ever."""
     program = f"import lsm, sys\ndb = lsm.open(sys.argv[1])\ndb[b'k'] = b'v'\n{kept}"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=30, env=environment,
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=100, env=environment,
                    stderr=subprocess.DEVNULL)
     with lsm.open(path) as db:
         assert dict(db.items()) == {b"k": b"v"}

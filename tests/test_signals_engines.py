@@ -20,7 +20,7 @@ OPERATIONS = {"memory": 1500, "btree": 800, "pylsm": 120}
 def test_a_handler_that_raises_anywhere_leaves_every_engine_whole(path, engine):
     run("""
 import faulthandler, random, signal, threading
-faulthandler.dump_traceback_later(50, exit=True)
+faulthandler.dump_traceback_later(90, exit=True)
 path, engine, count, options = sys.argv[1], sys.argv[2], int(sys.argv[3]), eval(sys.argv[4])
 rng = random.Random(engine)
 class Struck(Exception): pass
