@@ -83,7 +83,7 @@ class Subject:
             assert len(self.bytes) == len(changes), what        # nothing is left of it
             return None
         assert {path.name: path.read_bytes() for path in copy.iterdir()} == before, "the source was touched"
-        with lsm.open(rescued, engine=lsm.engine_at(rescued)) as db:
+        with lsm.open(rescued, engine=lsm.engine_at(rescued), read_only=True) as db:
             found = dict(db.items())
         for key, value in found.items():
             assert value in self.written[key], (what, key, "a row that nobody wrote")
