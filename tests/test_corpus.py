@@ -74,10 +74,16 @@ def contents(core, directory):
             *(ended(lambda key=key: table.get(key, 1 << 40)) for key in keys)]
 
 
-def test_tables_are_read_alike_by_both_cores():
+def test_tables_are_read_alike_by_both_cores(tmp_path):
+    """But for those whose compression one of them has not."""
+    compared = 0
     for name, data in inputs("table"):
-        directory = _core.SimulatedDirectory({"000001.table": data})
-        assert contents(_core, directory) == contents(_pycore, directory), name
+        (tmp_path / "000001.table").write_bytes(data)
+        one, two = (contents(core, core.Directory(str(tmp_path))) for core in (_core, _pycore))
+        if UnsupportedError not in (*one, *two):
+            assert one == two, name
+            compared += 1
+    assert compared
 
 
 def test_payloads_are_read_alike_by_both_cores():
