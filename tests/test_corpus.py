@@ -63,13 +63,14 @@ def test_blocks_are_read_alike_by_both_cores():
 
 
 def contents(core, directory):
-    """What a table of the corpus holds by every way of reading, and how each of them ended."""
+    """What a table of the corpus holds by every way of reading, and how each of them ended. (Of a bad block a get in C looks at as
+    much as it needs.)"""
     cache = core.BlockCache(1 << 20)
     table = ended(lambda: core.Table(directory, "000001.table", cache, database_id=IDENTITY))
     if not isinstance(table, core.Table):
         return [table]
     forward = ended(table.entries_list)
-    keys = sorted({key for key, *_ in forward})[:3] if isinstance(forward, list) else [b"000", b"zzz"]
+    keys = sorted({key for key, *_ in forward})[:3] if isinstance(forward, list) else []
     return [forward, ended(lambda: table.entries_list(reverse=True)), ended(lambda: len(table.damage()[3]) > 0),
             *(ended(lambda key=key: table.get(key, 1 << 40)) for key in keys)]
 
