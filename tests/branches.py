@@ -17,7 +17,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CORE = "src/lsm/core/"
+CORE = "lsm/core/"                              # Cython names its files from src/ on, gcc from the root
 
 
 def counted(build):
@@ -33,7 +33,7 @@ def counted(build):
     for file in (file for one in told for file in one["files"]):
         if CORE not in file["file"]:
             continue
-        lines = found[CORE + file["file"].rpartition(CORE)[2]]
+        lines = found[file["file"].rpartition(CORE)[2]]
         for line in file["lines"]:
             times, taken = lines.get(line["line_number"], (0, []))
             more = [branch["count"] > 0 for branch in line["branches"]]
@@ -50,11 +50,11 @@ def main(build="build/coverage", *shown):
         figures = [len(lines), sum(times > 0 for times, _ in lines.values()), sum(len(taken) for _, taken in lines.values()),
                    sum(sum(taken) for _, taken in lines.values())]
         whole = [a + b for a, b in zip(whole, figures)]
-        row(file[len(CORE):], figures)
+        row(file, figures)
     row("all", whole)
     for file in shown:
-        source = (ROOT / CORE / file).read_text().splitlines()
-        for number, (times, taken) in sorted(found[CORE + file].items()):
+        source = (ROOT / "src" / CORE / file).read_text().splitlines()
+        for number, (times, taken) in sorted(found[file].items()):
             if not times or not all(taken):
                 print(f"{file}:{number}: {sum(taken)}/{len(taken)} {source[number - 1].strip()}")
 
