@@ -42,7 +42,7 @@ class Subject:
 
     def __init__(self, place, engine, closed):
         self.place, self.written = place, {}
-        db = lsm.open(place / "source", engine=engine, **ENGINES[engine])
+        db = lsm.open(place / "source", engine=engine, _background=False, **ENGINES[engine])     # it is copied as it lies there
         story(db, self.written)
         if not closed:
             for n in range(6):
