@@ -102,8 +102,8 @@ def test_a_block_of_a_table_that_becomes_damaged_is_told_by_every_read(path, eng
         overwrite(os.path.join(path, table), at, b"W")
         db.put(b"key 000", b"newer")                        # in the memtable: not looked for below
         hurt = next(key for key in rows if key >= b"key 100")
-        for read in (lambda: db[hurt], lambda: db.multi_get(sorted(rows)), lambda: list(db.scan()), lambda: list(db.scan(reverse=True)),
-                     lambda: list(db.scan_chunks())):
+        for read in (lambda: db[hurt], lambda: db.multi_get(sorted(rows)), lambda: list(db.scan()),
+                     lambda: list(db.scan(reverse=True)), lambda: list(db.scan_chunks())):
             with pytest.raises(CorruptionError) as caught:
                 read()
             assert caught.value.path.endswith(table)
