@@ -14,6 +14,7 @@ from crash_engine import abandon, open_files, open_on
 from fault_engine import FaultyRun
 from log_reference import entry, log, record, replayed
 from lsm import _core
+from lsm.contract.uninterrupted import uninterrupted
 from lsm.errors import BusyError, CorruptionError, ReadOnlyError, StorageError
 from lsm.tree.compact import carry_out
 from lsm.tree.compaction import merge_everything
@@ -308,3 +309,15 @@ def test_a_database_closed_without_memory_gives_its_lock_back(path, engine, monk
     monkeypatch.undo()
     with lsm.open(path, engine=engine) as db:
         assert db[b"k"] == b"v"
+
+
+def test_a_change_that_cannot_begin_for_want_of_memory_is_not_waited_for():
+    """The thread that makes a change for the main one died before it had begun, and the main one waited for good."""
+    class Full(dict):
+        def __setitem__(self, key, value):
+            raise MemoryError
+
+    done = []
+    with pytest.raises(MemoryError):
+        uninterrupted(lambda: done.append("made"), lambda: None, Full())
+    assert not done
