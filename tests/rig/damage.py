@@ -1,7 +1,8 @@
 """R9, R10, R11: every bit of every file of a small database flipped, every file cut at every length, emptied, zeroed, removed,
 exchanged for another: closed, and left by a process that died, with one log and with two.
 
-Each damage is asked for twice, read-only and by an opening that recovers, by every way of reading. What may be found is known to
+A flipped bit of anything but the last record of a log, and what was prepared behind it, must be told of, and so must be whatever is
+done to another file. Each damage is asked for twice, read-only and by an opening that recovers, by every way of reading. What may be found is known to
 the byte: the whole; or CorruptionError with a place; or, if what was changed is the last record of its log and no record
 that is left says that it had been synced, all but that, as if it had been torn. Slices are asked for in children, which
 tell each outcome: a death and a hang are outcomes too.
@@ -23,6 +24,7 @@ from crash_engine import SMALL, random_changes
 from damage import Witness
 from lsm import _core
 from rig.subjects import SUBJECTS
+from rig.tally import Skipped
 
 ROW, ENGINES, EXHAUSTIVE = "R9, R10, R11", tuple(SUBJECTS), True
 HELP = "a round: one of four databases: closed; with a live log; with two; the prepared tail of a log. All there is"
@@ -42,6 +44,11 @@ class Scene(NamedTuple):
 
     def whole(self):
         return self.history[-1]
+
+    def covered(self, name, place):
+        """Is this byte covered by a checksum on which something depends that is known to be there?"""
+        ends = [record.end for record in self.records if record.name == name]
+        return not ends or (place < max(ends) and len(self.allowed(name, place, place + 1)) == 1)
 
     def allowed(self, name, start, end=None):
         """What may be found when the bytes of `name` from `start` on (to `end`, or all) are not what they were."""
@@ -68,6 +75,7 @@ class Damage(NamedTuple):
     place: int
     files: dict
     allowed: list
+    sure: bool          # to be told of
 
 
 # ------------------------------------------------------------------------------------------------------ what is damaged
@@ -93,8 +101,9 @@ def live(engine, rng, mapped=False):
 
 def prepared(engine, rng):
     """As with a live log, the log with the tail that was prepared for it; of which alone the bits are flipped then."""
-    scene = live(engine, rng, mapped=True)
-    return scene
+    if engine == "pylsm":
+        raise Skipped("pylsm prepares no tail of its logs: three databases, not four")
+    return live(engine, rng, mapped=True)
 
 
 def two_logs(engine, rng):
@@ -149,12 +158,13 @@ def damages(scene, tail_alone):
     for name in names:
         yield from flips(scene, name, 0, len(files[name]))
         for size in range(len(files[name])):
-            yield Damage("cut", name, size, {**files, name: files[name][:size]}, scene.allowed(name, size))
-        yield Damage("zeroed", name, 0, {**files, name: bytes(len(files[name]))}, scene.allowed(name, 0))
-        yield Damage("removed", name, 0, {other: data for other, data in files.items() if other != name}, [scene.whole()])
+            yield Damage("cut", name, size, {**files, name: files[name][:size]}, scene.allowed(name, size), scene.covered(name, 1 << 40))
+        yield Damage("zeroed", name, 0, {**files, name: bytes(len(files[name]))}, scene.allowed(name, 0), scene.covered(name, 1 << 40))
+        yield Damage("removed", name, 0, {other: data for other, data in files.items() if other != name}, [scene.whole()],
+                     True)
         for other in names:
             if other != name:
-                yield Damage("exchanged", name, 0, {**files, name: files[other]}, [scene.whole()])
+                yield Damage("exchanged", name, 0, {**files, name: files[other]}, [scene.whole()], True)
 
 
 def flips(scene, name, start, stop):
@@ -163,7 +173,7 @@ def flips(scene, name, start, stop):
         allowed = scene.allowed(name, place, place + 1)
         for bit in range(8):
             damaged = data[:place] + bytes((data[place] ^ 1 << bit,)) + data[place + 1:]
-            yield Damage("bit flipped", name, place, {**scene.files, name: damaged}, allowed)
+            yield Damage("bit flipped", name, place, {**scene.files, name: damaged}, allowed, scene.covered(name, place))
 
 
 # -------------------------------------------------------------------------------------------------- what must be answered
@@ -171,7 +181,9 @@ def flips(scene, name, start, stop):
 def outcome(engine, damage):
     """Asked both ways: the worse of the two answers. AssertionError when one is wrong."""
     answers = [asked(engine, damage, read_only) for read_only in (True, False)]
-    return next(answer for answer in ("told", "dropped as torn", "nothing to notice") if answer in answers)
+    worst = next(answer for answer in ("told", "dropped as torn", "nothing to notice") if answer in answers)
+    assert worst == "told" or not damage.sure, "nobody noticed"
+    return worst
 
 
 def asked(engine, damage, read_only):
