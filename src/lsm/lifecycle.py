@@ -180,11 +180,13 @@ class Lifecycle(OtherHalf):
         except Exception as error:
             logger.warning("%s: not everything could be flushed at close, the log keeps it: %s", self.path, str(error))
         finally:
-            self._let_go(ended)
-            if ended:
-                self._directory.close()
-            else:
-                logger.error("%s: the background thread does not end; the lock is kept until the process does", self.path)
+            try:
+                self._let_go(ended)
+            finally:                            # also when there is no memory to let go of the rest
+                if ended:
+                    self._directory.close()
+                else:
+                    logger.error("%s: the background thread does not end; the lock is kept until the process does", self.path)
 
     def __del__(self) -> None:
         if logger is None:                     # the interpreter ends, and has emptied this module: the logs keep it all
