@@ -1,5 +1,6 @@
 """Every bug found in the engine, as small as it gets, by the name of what went wrong."""
 import errno
+import io
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from crash import states
 from crash_engine import abandon, open_files, open_on
 from fault_engine import FaultyRun
 from log_reference import entry, log, record, replayed
-from lsm import _core
+from lsm import _core, _pycore
 from lsm.errors import BusyError, CorruptionError, ReadOnlyError, StorageError
 from lsm.tree.compact import carry_out
 from lsm.tree.compaction import merge_everything
@@ -277,3 +278,38 @@ def test_what_the_manifest_before_needs_stays_until_the_switch_is_surely_on_disk
     run.open()
     assert run.check_afterwards(every=1) > 1
     run.db.close()
+
+
+@pytest.mark.parametrize("engine", ["lsm", "pylsm", "hashlog"])
+def test_close_gives_the_lock_back_though_there_is_no_memory_for_the_rest_of_it(path, engine, monkeypatch):
+    """Found by the rig (memory): letting go of the files was cut short, and the lock was kept until the process ended."""
+    db = lsm.open(path, engine=engine)
+    db[b"a"] = b"1"
+
+    def no_memory(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(db, "_let_go", no_memory)
+        with pytest.raises(MemoryError):
+            db.close()
+    with lsm.open(path, engine=engine) as again:
+        assert again[b"a"] == b"1"
+
+
+def test_the_plain_core_gives_its_lock_back_where_nothing_can_be_written_any_more(path):
+    """Found by the rig (thin): ext4 had turned read-only after a failure of its device, and close raised OSError."""
+    class Unwritable(io.FileIO):
+        def truncate(self, size=None):
+            raise OSError(errno.EROFS, "Read-only file system")
+
+    directory = _pycore.Directory(str(path), create=True)
+    directory.lock()
+    genuine = directory._lock
+    directory._lock = Unwritable(os.dup(genuine.fileno()), "r+")
+    genuine.close()
+    directory.unlock()
+    other = _pycore.Directory(str(path))
+    other.lock()
+    other.close()
+    directory.close()
