@@ -4,6 +4,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -17,6 +18,7 @@ from lsm.cli.outcome import Failed  # noqa: E402
 from lsm.cli.shell.commands import COMMANDS, execute  # noqa: E402
 from lsm.cli.shell.completion import KEYS, completions  # noqa: E402
 from lsm.cli.shell.history import LINES, History, place  # noqa: E402
+from lsm.cli.shell.interrupts import AGAIN, Interrupts  # noqa: E402
 from lsm.cli.shell.session import Session  # noqa: E402
 from lsm.cli.shell.words import WrongLine, quoted, words  # noqa: E402
 
@@ -186,6 +188,37 @@ def test_history_goes_from_session_to_session(path):
 
 
 # ------------------------------------------------------------ its parts
+
+def test_a_ctrl_c_that_nobody_heard_comes_again():
+    """When it came just before `readline` waited for a key, the prompt hung until the next key."""
+    with Interrupts() as interrupts:
+        for _ in range(3):
+            interrupts.put_off()                # as if it had come where no code of Python's runs
+            with pytest.raises(KeyboardInterrupt):
+                time.sleep(TIMEOUT)
+            time.sleep(3 * AGAIN)               # and not once more
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        time.sleep(3 * AGAIN)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_ctrl_c_during_a_completion_is_not_lost(path, monkeypatch):
+    """`readline` drops what a completion raises."""
+    readline = pytest.importorskip("readline", reason="this Python has no readline")
+    from lsm.cli.shell import interactive
+
+    monkeypatch.setattr(interactive, "completions", lambda *_: signal.raise_signal(signal.SIGINT))
+    completer = readline.get_completer(), readline.get_completer_delims()
+    with lsm.open(path) as db, Session(db) as session, Interrupts() as interrupts:
+        interactive._prepare(readline, session, History(None), interrupts)
+        assert readline.get_completer()("", 0) is None
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(TIMEOUT)
+    readline.set_completer(completer[0])
+    readline.set_completer_delims(completer[1])
+
 
 def test_words():
     def texts(line):

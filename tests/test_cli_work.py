@@ -99,7 +99,7 @@ def test_the_keys_that_a_damage_concerns_are_printed(path, monkeypatch):
     with lsm.open(path) as db:
         db[b"a"] = b"1"
 
-    def verify(self):
+    def verify(self, progress=None):
         return lsm.Report(files=1, damage=(lsm.CorruptionError("x.table", 7, "wrong", (b"a\xff", b"b")),))
 
     monkeypatch.setattr(lsm.DB, "verify", verify)

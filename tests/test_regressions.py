@@ -291,8 +291,7 @@ def test_close_gives_the_lock_back_though_there_is_no_memory_for_the_rest_of_it(
 
     with monkeypatch.context() as patched:
         patched.setattr(db, "_let_go", no_memory)
-        with pytest.raises(MemoryError):
-            db.close()
+        db.close()
     with lsm.open(path, engine=engine) as again:
         assert again[b"a"] == b"1"
 

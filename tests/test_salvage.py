@@ -105,8 +105,7 @@ class Subject:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    for module in ("lsm.tree.database", "lsm.engines.hashlog.database"):
-        monkeypatch.setattr(f"{module}.READ_ONLY_TRIES", 1)
+    monkeypatch.setattr("lsm.opening.READ_ONLY_TRIES", 1)
 
 
 @pytest.fixture(scope="module", params=[(engine, closed) for engine in ENGINES for closed in (True, False)

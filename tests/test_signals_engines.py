@@ -117,6 +117,25 @@ def test_a_write_interrupted_in_a_step_of_the_sorted_dict_is_finished_by_who_com
         assert db.stats().bytes == 6
 
 
+def test_a_handler_in_the_middle_of_a_batch_does_not_see_half_of_it(monkeypatch):
+    """A snapshot taken there had one row of the batch, and later the others too."""
+    from lsm.engines import memory
+
+    uses = [lambda: db.snapshot(), lambda: list(db.scan()), lambda: db.get(b"a"), lambda: len(db), lambda: db.stats(), lambda: then[b"a"]]
+    left, genuine = list(uses), memory.Memory._put
+
+    def put(self, key, value):
+        genuine(self, key, value)
+        while left:
+            with pytest.raises(lsm.BusyError, match="middle of a write"):
+                left.pop()()
+
+    with lsm.open("nowhere", engine="memory") as db, db.snapshot() as then:
+        monkeypatch.setattr(memory.Memory, "_put", put)
+        db.write([(b"a", b"1"), (b"b", b"1")])
+        assert not left and dict(db.scan()) == {b"a": b"1", b"b": b"1"}
+
+
 @pytest.mark.parametrize("engine", ["memory", "btree", "pylsm"])
 def test_a_scan_gone_on_with_after_an_interruption_misses_no_row(path, engine):
     if engine not in ENGINES:
@@ -142,21 +161,33 @@ class Raising:
 
 
 def test_work_that_may_not_be_cut_in_two_is_done_when_the_handler_is_heard():
+    """The work itself has the signals sent, so that they come in its middle however slow the machine is."""
     run("""
-import signal, time
+import signal, threading, time
 from lsm.contract.uninterrupted import uninterrupted
-done = []
-def strike(*signal): raise KeyboardInterrupt
+done, raised = [], []
+def strike(*signal):
+    if done != ["begun", "ended"]:
+        raised.append(1)
+        raise KeyboardInterrupt
 signal.signal(signal.SIGALRM, strike)
-for seconds in (0.001, 0.02, 0.05):
-    signal.setitimer(signal.ITIMER_REAL, seconds, 0.003)
+def work(strikes):
+    done.append("begun")
+    for _ in range(strikes):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGALRM)
+        time.sleep(0.01)
+    while not raised:
+        time.sleep(0.01)
+    done.append("ended")
+for strikes in (1, 2, 20):
     try:
-        uninterrupted(lambda: (time.sleep(0.1), done.append(1)), lambda: None)
+        uninterrupted(lambda: work(strikes), lambda: None)
     except KeyboardInterrupt:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-    assert len(done) == 1
+        assert done == ["begun", "ended"]
+    else:
+        raise AssertionError("the handler was not heard")
     done.clear()
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    raised.clear()
 """)
 
 

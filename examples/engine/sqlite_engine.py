@@ -17,7 +17,7 @@ from threading import Lock
 
 import lsm
 from lsm.contract.moment import Moment
-from lsm.contract.report import Report
+from lsm.contract.report import Progress, Report
 from lsm.contract.simple import SimpleEngine
 from lsm.contract.span import Span
 from lsm.contract.traits import Traits
@@ -140,7 +140,7 @@ class SQLite(SimpleEngine):
             self._check()
             return SQLiteStats(self._rows.execute("SELECT count(*) FROM rows").fetchone()[0], self._file.stat().st_size)
 
-    def verify(self) -> Report:
+    def verify(self, *, progress: Progress | None = None) -> Report:
         with self._lock:
             self._check()
             told = [row[0] for row in self._rows.execute("PRAGMA integrity_check")]

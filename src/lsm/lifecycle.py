@@ -182,11 +182,12 @@ class Lifecycle(OtherHalf):
         finally:
             try:
                 self._let_go(ended)
-            finally:                            # also when there is no memory to let go of the rest
-                if ended:
-                    self._directory.close()
-                else:
-                    logger.error("%s: the background thread does not end; the lock is kept until the process does", self.path)
+            except MemoryError:                 # none for the empty things that take the place of the full: those go with `self`
+                logger.warning("%s: closed for want of memory with some of it kept, until this object goes", self.path)
+            if ended:
+                self._directory.close()
+            else:
+                logger.error("%s: the background thread does not end; the lock is kept until the process does", self.path)
 
     def __del__(self) -> None:
         if logger is None:                     # the interpreter ends, and has emptied this module: the logs keep it all

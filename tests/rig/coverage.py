@@ -18,8 +18,9 @@ from rig.tally import ROOT, Skipped
 
 ROW, ENGINES, ROUNDS, EXHAUSTIVE = "R18", ("core",), 1, True
 HELP = "a round: the core built with --coverage (a minute), the suites below (some minutes)"
-SUITES = ("arena", "batch", "block", "bloom", "cache", "chunks", "corpus", "crash_engine", "crash_recovery", "cursor", "damage", "damage_log",
-          "directory", "fault_engine", "fault_reads", "fault_recovery", "full_disk", "hashlog", "hashlog_checkpoint", "hashlog_crash",
+SUITES = ("arena", "batch", "block", "bloom", "cache", "chunks", "corpus", "crash_engine", "crash_recovery", "cursor", "damage",
+          "damage_log", "directory", "fault_engine", "fault_reads", "fault_recovery", "full_disk", "hashlog",
+          "hashlog_checkpoint", "hashlog_crash",
           "hashlog_damage", "hashlog_faults", "hashlog_format", "hashlog_opening", "log", "log_damage", "memtable", "merge", "model",
           "multi_get", "prepare", "read_ahead", "retain", "scan", "simulated", "snapshot", "space", "table", "table_damage",
           "table_golden", "threads", "verify", "visible")
@@ -40,8 +41,9 @@ def play(engine, seed, number, tally):
             raise Skipped(f"the core could not be built with coverage: {done.stderr[-600:]}")
         files = [str(path) for name in SUITES if (path := ROOT / "tests" / f"test_{name}.py").exists()]
         try:
-            done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout", "600", *files], cwd=ROOT,
-                                  env={**os.environ, "PYTHONPATH": str(place / "src")}, capture_output=True, text=True, timeout=SECONDS)
+            done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout", "600", *files],
+                                  cwd=ROOT, env={**os.environ, "PYTHONPATH": str(place / "src")},
+                                  capture_output=True, text=True, timeout=SECONDS)
             tally.note("suites", done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr[-300:])
         except subprocess.TimeoutExpired:
             tally.note("suites", f"cut off after {SECONDS} s")

@@ -2,10 +2,10 @@
 exchanged for another: closed, and left by a process that died, with one log and with two.
 
 A flipped bit of anything but the last record of a log, and what was prepared behind it, must be told of, and so must be whatever is
-done to another file. Each damage is asked for twice, read-only and by an opening that recovers, by every way of reading. What may be found is known to
-the byte: the whole; or CorruptionError with a place; or, if what was changed is the last record of its log and no record
-that is left says that it had been synced, all but that, as if it had been torn. Slices are asked for in children, which
-tell each outcome: a death and a hang are outcomes too.
+done to another file. Each damage is asked for twice, read-only and by an opening that recovers, by every way of reading. What may
+be found is known to the byte: the whole; or CorruptionError with a place; or, if what was changed is the last record of its log and
+no record that is left says that it had been synced, all but that, as if it had been torn. A child asks, and tells each outcome: a
+death and a hang are outcomes too.
 """
 import errno
 import json
@@ -158,7 +158,8 @@ def damages(scene, tail_alone):
     for name in names:
         yield from flips(scene, name, 0, len(files[name]))
         for size in range(len(files[name])):
-            yield Damage("cut", name, size, {**files, name: files[name][:size]}, scene.allowed(name, size), scene.covered(name, 1 << 40))
+            yield Damage("cut", name, size, {**files, name: files[name][:size]}, scene.allowed(name, size),
+                         scene.covered(name, 1 << 40))
         yield Damage("zeroed", name, 0, {**files, name: bytes(len(files[name]))}, scene.allowed(name, 0), scene.covered(name, 1 << 40))
         yield Damage("removed", name, 0, {other: data for other, data in files.items() if other != name}, [scene.whole()],
                      True)

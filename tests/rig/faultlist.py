@@ -81,7 +81,8 @@ OF_PYTHON = (
           "    directory.create(CURRENT_NEW, encode_current(state.number))\n    directory.rename(CURRENT_NEW, CURRENT)\n"
           "    directory.create(manifest_name(state.number), encode(state))\n    directory.sync()\n", POWER),
     Fault("pylsm: a block's checksum is not compared", "_pycore/table_format.py",
-          "    if masked_crc(memoryview(sealed)[:-4]) != int.from_bytes(sealed[-4:], \"little\"):", "    if False:", ("damage", "pylsm"), 1),
+          "    if masked_crc(memoryview(sealed)[:-4]) != int.from_bytes(sealed[-4:], \"little\"):", "    if False:",
+          ("damage", "pylsm"), 1),
     Fault("pylsm: the lock is not taken", "_pycore/directory.py",
           "            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n", "            pass\n", ("tests/test_engines.py",)),
 )

@@ -78,7 +78,8 @@ def explained(start, calls, end):
                 return True
             continue
         for thread, call in enumerate(following):
-            if call is not None and call.begin < first_end and all(state[KEYS.index(key)] == value for key, value in call.seen.items()):
+            if (call is not None and call.begin < first_end
+                    and all(state[KEYS.index(key)] == value for key, value in call.seen.items())):
                 after = tuple(call.changes.get(key, value) for key, value in zip(KEYS, state, strict=True))
                 stack.append((tuple(i + (of == thread) for of, i in enumerate(at)), after))
     return False

@@ -195,7 +195,8 @@ def told(error):
     at = error.__traceback__
     while at.tb_next is not None:
         at = at.tb_next
-    return f"{type(error).__name__}: {error} ({at.tb_frame.f_code.co_name}, {Path(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno})"
+    code = at.tb_frame.f_code
+    return f"{type(error).__name__}: {error} ({code.co_name}, {Path(code.co_filename).name}:{at.tb_lineno})"
 
 
 def main(engine, place, seed, way, begin):

@@ -94,17 +94,43 @@ takes a write cut short for a whole one, so that R7 has to write page by page: n
 
 | row | where |
 |---|---|
-| R9 beyond one database | other files, sizes, places: `tests/test_damage.py`, `test_damage_log.py`, `test_table_damage.py`, `test_log_damage.py`, `test_hashlog_damage.py` (`LSM_FLIPS`, `LSM_LONG`) |
-| R12 Python's allocations | `run.py rig memory --round 2` and `3` refuse them too, and are **not** clean: the start of a thread without memory may hang or end the process |
-| R15 a machine that shrinks | `tests/test_model.py` (`LSM_MODEL_EXAMPLES`) |
-| R16 fuzzing of parsers | `run.py fuzz`, corpora read again by `tests/test_corpus.py` ([SECURITY](../SECURITY.md)) |
-| R17 sanitizers | `run.py sanitize-test`, `run.py thread-test` ([building.md](building.md)) |
-| R20 forks | `tests/test_fork.py`: `test_every_use_in_the_child_is_an_error_and_the_parent_is_unharmed`, `test_forks_under_load_never_hang_or_harm`, `test_a_child_that_closes_drops_or_exits_harms_nothing`, `test_a_living_child_does_not_keep_the_lock_of_a_parent_that_was_killed` |
-| R21 locks | `tests/test_lock.py`: `test_of_many_that_race_for_a_database_each_gets_it_alone`, `test_touching_the_lock_file_from_the_same_process_does_not_free_it`, `test_a_killed_holder_holds_nothing`, `test_a_lock_file_left_behind_says_nothing` |
-| R23 formats | golden files: `tests/test_table_golden.py`, `test_log.py`, `test_manifest.py`, `test_hashlog_format.py` |
-| R24 permissions, links, odd paths, empty files, no descriptors left | `tests/test_open.py`: `test_a_directory_without_write_permission_is_named_with_its_errno`, `test_a_database_on_read_only_ground_opens_read_only`, `test_a_symbolic_link_to_a_database_is_the_database`, `test_a_path_with_a_zero_byte_is_a_value_error`, `test_any_name_a_directory_can_have_will_do`, `test_no_file_descriptors_left_is_an_error_and_leaves_the_database_well`; `tests/test_damage.py`: `test_an_emptied_file_is_noticed`; `tests/test_directory.py`: `test_links_pipes_and_directories_are_refused` |
-| R25 failures in the background, exits, Ctrl-C | `tests/test_shaker_errors.py`: `test_any_other_error_makes_the_store_read_only_with_the_cause`; `tests/test_lifetime.py`: `test_an_interpreter_that_ends_with_an_open_database_ends_cleanly`; `tests/test_signals.py`: `test_a_handler_that_raises_anywhere_leaves_the_store_whole`, `test_sigint_during_a_batch_block_rolls_it_back`; `tests/test_signals_engines.py`; `tests/test_close_threads.py` |
 """
+
+OTHERS = (
+    ("R9 beyond one database",
+     "other files, sizes, places: `tests/test_damage.py`, `test_damage_log.py`, `test_table_damage.py`, "
+     "`test_log_damage.py`, `test_hashlog_damage.py` (`LSM_FLIPS`, `LSM_LONG`)"),
+    ("R12 Python's allocations",
+     "`run.py rig memory --round 2` and `3` refuse them too, and are **not** clean: the start of a thread without memory "
+     "may hang or end the process"),
+    ("R15 a machine that shrinks",
+     "`tests/test_model.py` (`LSM_MODEL_EXAMPLES`)"),
+    ("R16 fuzzing of parsers",
+     "`run.py fuzz`, corpora read again by `tests/test_corpus.py` ([SECURITY](../SECURITY.md))"),
+    ("R17 sanitizers",
+     "`run.py sanitize-test`, `run.py thread-test` ([building.md](building.md))"),
+    ("R20 forks",
+     "`tests/test_fork.py`: `test_every_use_in_the_child_is_an_error_and_the_parent_is_unharmed`, "
+     "`test_forks_under_load_never_hang_or_harm`, `test_a_child_that_closes_drops_or_exits_harms_nothing`, "
+     "`test_a_living_child_does_not_keep_the_lock_of_a_parent_that_was_killed`"),
+    ("R21 locks",
+     "`tests/test_lock.py`: `test_of_many_that_race_for_a_database_each_gets_it_alone`, "
+     "`test_touching_the_lock_file_from_the_same_process_does_not_free_it`, `test_a_killed_holder_holds_nothing`, "
+     "`test_a_lock_file_left_behind_says_nothing`"),
+    ("R23 formats",
+     "golden files: `tests/test_table_golden.py`, `test_log.py`, `test_manifest.py`, `test_hashlog_format.py`"),
+    ("R24 permissions, links, odd paths, empty files, no descriptors left",
+     "`tests/test_open.py`: `test_a_directory_without_write_permission_is_named_with_its_errno`, "
+     "`test_a_database_on_read_only_ground_opens_read_only`, `test_a_symbolic_link_to_a_database_is_the_database`, "
+     "`test_a_path_with_a_zero_byte_is_a_value_error`, `test_any_name_a_directory_can_have_will_do`, "
+     "`test_no_file_descriptors_left_is_an_error_and_leaves_the_database_well`; `tests/test_damage.py`: "
+     "`test_an_emptied_file_is_noticed`; `tests/test_directory.py`: `test_links_pipes_and_directories_are_refused`"),
+    ("R25 failures in the background, exits, Ctrl-C",
+     "`tests/test_shaker_errors.py`: `test_any_other_error_makes_the_store_read_only_with_the_cause`; "
+     "`tests/test_lifetime.py`: `test_an_interpreter_that_ends_with_an_open_database_ends_cleanly`; "
+     "`tests/test_signals.py`: `test_a_handler_that_raises_anywhere_leaves_the_store_whole`, "
+     "`test_sigint_during_a_batch_block_rolls_it_back`; `tests/test_signals_engines.py`; `tests/test_close_threads.py`"),
+)
 
 
 def results():
@@ -121,7 +147,8 @@ def ours(found):
     for name, row, what in ROWS:
         these = [result for (of, _), result in found.items() if of == name]
         for result in these:
-            counts = "; ".join([f"{number:,} {label}" for label, number in result["counts"].items() if not label.startswith("violations")]
+            counts = "; ".join([f"{number:,} {label}" for label, number in result["counts"].items()
+                                if not label.startswith("violations")]
                                + [f"{result['notes'][label]} {label}" for label in NOTED if label in result["notes"]])
             lines.append(f"| {row} | {what} | {result['engine']} | {counts} | **{result['violations']}** | {result['rounds']}, "
                          f"{result['seed']} | {result['commit']}, {result['date']} |")
@@ -131,7 +158,8 @@ def ours(found):
             lines.append(f"| {row} | {what} | | not run | | | |")
         what = row = ""
     lines += ["", f"In all {total['distinct crash states']:,} distinct crash states (R2), {total['kills']:,} kills (R1), "
-              f"{total['operations']:,} operations (R14), {total['damages']:,} damages (R9 to R11), {total['power cuts']:,} real power cuts (R5)."]
+              f"{total['operations']:,} operations (R14), "
+              f"{total['damages']:,} damages (R9 to R11), {total['power cuts']:,} real power cuts (R5)."]
     return lines
 
 
@@ -161,7 +189,8 @@ def beside(found):
 
 def page():
     found = results()
-    return "\n".join([HEAD, *ours(found), PEERS_HEAD, *beside(found), TAIL])
+    others = [f"| {row} | {where} |" for row, where in OTHERS]
+    return "\n".join([HEAD, *ours(found), PEERS_HEAD, *beside(found), TAIL.rstrip("\n"), *others]) + "\n"
 
 
 def main():

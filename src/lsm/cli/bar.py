@@ -1,12 +1,24 @@
 """The bar of a long operation: how far, how fast, how much longer. On stderr, and only when that is a terminal."""
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from lsm.cli.sizes import size
+
+LOOK_SECONDS = 0.2
 
 
 class Amount(ProgressColumn):
@@ -35,16 +47,42 @@ def bar() -> Progress:
     """Tasks need a field `unit`: "bytes", or what is counted."""
     console = Console(stderr=True)
     return Progress(
-        TextColumn("{task.description}"), BarColumn(bar_width=24), Amount(), Rate(), TimeRemainingColumn(),
-        console=console, transient=True, disable=not console.is_terminal,
+        TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), TaskProgressColumn(), Amount(), Rate(),
+        TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal,
     )
 
 
+Tell = Callable[[int], None]
+
+
 @contextmanager
-def working(description: str) -> Iterator[None]:
-    """For what cannot be told how far it is: that it goes on, and for how long."""
-    console = Console(stderr=True)
-    with Progress(SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn(),
-                  console=console, transient=True, disable=not console.is_terminal) as progress:
-        progress.add_task(description)
-        yield
+def bar_of_bytes(description: str, total: int) -> Iterator[Tell | None]:
+    """The bar of one operation on `total` bytes: what it is to be told the bytes done with; None where nobody looks."""
+    with bar() as progress:
+        if progress.disable:
+            yield None
+            return
+        task = progress.add_task(description, total=total, unit="bytes")
+        yield lambda done: progress.update(task, completed=min(done, total))
+
+
+@contextmanager
+def looked_after(description: str, total: int, done: Callable[[], int]) -> Iterator[None]:
+    """The bar of an operation that does not tell how far it is: `done` is asked, by a thread, now and then."""
+    with bar_of_bytes(description, total) as tell:
+        if tell is None:
+            yield
+            return
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(LOOK_SECONDS):
+                tell(done())
+
+        looking = threading.Thread(target=look, name="lsm-bar", daemon=True)
+        looking.start()
+        try:
+            yield
+        finally:
+            over.set()
+            looking.join()

@@ -26,9 +26,10 @@ def checkpoint(
     wait: Wait = 0.0,
 ) -> None:
     """Make a copy of a database as it is now, that can be opened at once. When that fails there is no copy."""
-    from lsm.cli.bar import working
+    from lsm.cli.bar import looked_after
 
-    with Watch("checkpoint") as watch, open_to_write(path, engine, create=False, wait=wait) as db, working(f"copying {path}"):
+    with Watch("checkpoint") as watch, open_to_write(path, engine, create=False, wait=wait) as db, looked_after(
+            f"copying {path}", bytes_in(path), lambda: bytes_in(destination)):
         free = not os.path.lexists(destination) or os.path.isdir(destination) and not os.listdir(destination)
         try:
             watch.leftovers += [destination] * free

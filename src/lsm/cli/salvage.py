@@ -35,10 +35,10 @@ def salvage(
         watch.leftovers += [staging] * (not os.path.lexists(staging))
         tasks = {}
 
-        def tell(step: str, rows: int) -> None:
+        def tell(step: str, done: int, total: int) -> None:
             if step not in tasks:
-                tasks[step] = progress.add_task(STEPS[step], unit="rows")
-            progress.update(tasks[step], completed=rows, total=None)
+                tasks[step] = progress.add_task(f"{STEPS[step]} {source}", unit="bytes")
+            progress.update(tasks[step], completed=done, total=total)
 
         salvaged = lsm.salvage(source, destination, engine=engine, doubtful=not only_certain,
                                progress=None if progress.disable else tell)

@@ -16,11 +16,19 @@ def size(count: float) -> str:
 
 def bytes_in(directory: str | os.PathLike[str]) -> int:
     """Of the files in it. One that goes meanwhile does not count."""
-    found = 0
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            try:
-                found += entry.stat().st_size
-            except FileNotFoundError:
-                pass
+    return sum(sizes_in(directory).values())
+
+
+def sizes_in(directory: str | os.PathLike[str]) -> dict[str, int]:
+    """The same, each by its name; nothing where there is no such directory."""
+    found = {}
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                try:
+                    found[entry.name] = entry.stat().st_size
+                except FileNotFoundError:
+                    pass
+    except FileNotFoundError:
+        pass
     return found

@@ -21,7 +21,7 @@ from collections.abc import ItemsView, Iterable, Iterator, KeysView, MutableMapp
 from typing import Any, ClassVar
 
 from lsm.contract.reading import Reading
-from lsm.contract.report import Report
+from lsm.contract.report import Progress, Report
 from lsm.contract.traits import Traits
 from lsm.errors import ClosedError
 
@@ -100,8 +100,9 @@ class Engine(Reading, MutableMapping[bytes, bytes]):
         """What the database holds and has done: a frozen dataclass that prints as a table."""
 
     @abstractmethod
-    def verify(self) -> Report:
-        """Read and check everything. Damage is reported, not raised."""
+    def verify(self, *, progress: Progress | None = None) -> Report:
+        """Read and check everything. Damage is reported, not raised. `progress` is called with the bytes read so far, now and
+        then."""
 
     @abstractmethod
     def close(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from lsm.errors import CorruptionError
 
 Checked = tuple[int, int, list[CorruptionError]]        # of one file: blocks, bytes, damage
+Progress = Callable[[int], object]                      # told the bytes read so far
 
 
 @dataclass

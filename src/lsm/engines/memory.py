@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from sortedcontainers import SortedDict
 
 from lsm.contract.moment import Moment
-from lsm.contract.report import Report
+from lsm.contract.report import Progress, Report
 from lsm.contract.simple import SimpleEngine
 from lsm.contract.span import Span
 from lsm.contract.traits import Traits
@@ -100,9 +100,10 @@ class Memory(SimpleEngine):
             self._bytes -= len(key) + len(had)
 
     def _settle(self) -> None:
-        """Before anything is read: finish what was interrupted. `_lock` is held; not in the middle of a write, by a handler."""
-        if not self._writing:
-            self._finish()
+        """Before anything is read: finish what was interrupted. `_lock` is held; in the middle of a write a batch is there in part,
+        and who began to look at that moment would see it change."""
+        self._check_between()
+        self._finish()
 
     def _finish(self) -> None:
         """The interruption may have come in the middle of a step of a SortedDict, whose keys then do not agree with its dict:
@@ -157,7 +158,7 @@ class Memory(SimpleEngine):
             moments = self._history.moments
             return MemoryStats(len(self._rows), self._bytes, len(moments), sum(len(past.old) for past in moments))
 
-    def verify(self) -> Report:
+    def verify(self, *, progress: Progress | None = None) -> Report:
         """A Report of nothing read: memory has no checksums."""
         self._check()
         return Report()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from lsm._chosen import core
-from lsm.contract.report import Report
+from lsm.contract.report import Progress, Report
 from lsm.errors import CorruptionError, NotADatabaseError, NotOfferedError
 from lsm.place import MARKERS
 from lsm.registry import engine_class
@@ -24,15 +24,14 @@ from lsm.tree.files import numbered
 from lsm.tree.manifest import manifest_number
 
 STAGING = ".salvaging"
-TOLD_EVERY = 4096               # rows between two reports of progress
 TREES = ("lsm", "pylsm")
 
 Row = tuple[bytes, bytes]
-Progress = Callable[[str, int], object]
+Steps = Callable[[str, int, int], object]
 
 
 def salvage(source: str | os.PathLike[str], destination: str | os.PathLike[str], *, engine: str | None = None,
-            doubtful: bool = True, progress: Progress | None = None, **options: Any) -> Salvaged:
+            doubtful: bool = True, progress: Steps | None = None, **options: Any) -> Salvaged:
     """Rescue what is still provably right of the damaged database at `source` into a new one at `destination` (new or an empty
     directory). The source is only read; nobody may be writing to it.
 
@@ -41,7 +40,8 @@ def salvage(source: str | os.PathLike[str], destination: str | os.PathLike[str],
 
     engine          of the new database; that of the source when not given
     doubtful        take rows that may be stale too (True)
-    progress        called as progress(step, rows), step being "read" or "write"
+    progress        called as progress(step, bytes read, bytes of all files), now and then, step being "read" (and checked) or
+                    "write" (read again, and written)
 
     Other keywords are options of the new database; not given, those of the source hold. Answers a Salvaged: what was rescued, all
     that was damaged, and which rows are doubtful. For lsm, pylsm and hashlog; raises NotADatabaseError, VersionError,
@@ -53,19 +53,24 @@ def salvage(source: str | os.PathLike[str], destination: str | os.PathLike[str],
     1 rows of 20 bytes rescued
     nothing was damaged
     """
-    told = progress or _untold
     place = os.path.abspath(os.fsdecode(destination))
-    with Source(source) as files:
-        kind = _kind(files)
+    step, told = "read", None
+    if progress is not None:
+        def told(done: int) -> None:
+            progress(step, min(done, total), total)
+
+    with Source(source, told) as files:
+        kind, total = _kind(files), files.size()
         check_free(files.path, place)
-        told("read", 0)
         found = _read(files, kind)
+        step = "write"
+        files.begin_anew()
         name = engine or kind
         if not options and (name == kind or {name, kind} <= set(TREES)):
             options = found.options
         staging = make_staging(place, STAGING)
         try:
-            salvaged = _write(found, staging, name, options, doubtful, told)
+            salvaged = _write(found, staging, name, options, doubtful)
             give_name(staging, place)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
@@ -73,24 +78,20 @@ def salvage(source: str | os.PathLike[str], destination: str | os.PathLike[str],
     return salvaged
 
 
-def _untold(step: str, rows: int) -> None:
-    pass
-
-
-def verify(path: str | os.PathLike[str]) -> Report:
+def verify(path: str | os.PathLike[str], *, progress: Progress | None = None) -> Report:
     """Read and check every byte of the database at `path`, also of one that does not open any more: `db.verify()` where it opens,
     else what can be told from its files. Each damage is a CorruptionError with the keys it concerns. Nothing is changed or
-    locked; while it is being written to, ask `db.verify()` instead.
+    locked; while it is being written to, ask `db.verify()` instead. `progress` is called with the bytes read so far, now and then.
 
     >>> db.put(b"kenya:capital", b"Nairobi")
     >>> bool(lsm.verify("data"))
     True
     """
-    with Source(path) as files:
+    with Source(path, progress) as files:
         kind = _kind(files)
         try:
             with open_source(files.path, kind) as db:
-                return db.verify()
+                return db.verify(progress=progress)
         except CorruptionError as error:
             found = _read(files, kind)
             return Report(files=found.files, blocks=found.blocks, bytes=found.bytes, damage=_damage(found) or (error,))
@@ -127,16 +128,14 @@ def _damage(found: Any) -> tuple[CorruptionError, ...]:
     return tuple(loss.error() for loss in sorted(found.losses, key=lambda loss: (loss.path, loss.offset)))
 
 
-def _write(found: Any, staging: str, engine: str, options: dict[str, Any], doubtful: bool, told: Progress) -> Salvaged:
+def _write(found: Any, staging: str, engine: str, options: dict[str, Any], doubtful: bool) -> Salvaged:
     doubt, size = Doubt(found.losses), 0
 
     def counted(rows: Iterable[Row]) -> Iterator[Row]:
         nonlocal size
-        for count, (key, value) in enumerate(rows, 1):
+        for key, value in rows:
             size += len(key) + len(value)
             yield key, value
-            if count % TOLD_EVERY == 0:
-                told("write", count)
 
     with engine_class(engine)(staging, **options) as copy:
         rows = copy.write_many(counted(found.rows(doubt, doubtful)))
@@ -145,5 +144,4 @@ def _write(found: Any, staging: str, engine: str, options: dict[str, Any], doubt
         if "verify" not in copy.traits.refused:
             for error in copy.verify().damage:
                 raise error
-    told("write", rows)
     return Salvaged(rows, size, _damage(found), doubt.rows, tuple(doubt.ranges), doubtful, tuple(found.notes))

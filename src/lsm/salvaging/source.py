@@ -1,16 +1,23 @@
-"""Source: the files of a directory, only read: neither locked nor changed. One thread."""
+"""Source: the files of a directory, only read: neither locked nor changed. It tells how many bytes were read. One thread."""
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from types import TracebackType
 
 from lsm.errors import NotADatabaseError, StorageError
 
 
+TOLD_EVERY = 1 << 20            # bytes between two reports of progress
+
+
 class Source:
     """The directory `path`; files that were asked for by stretches stay open until it is closed."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], told: Callable[[int], object] | None = None) -> None:
+        """`told` is called with the bytes read so far, now and then."""
+        self._told = told
+        self._read = self._untold = 0
         self.path = os.path.abspath(os.fsdecode(path))
         self._files: dict[str, int] = {}
         try:
@@ -29,9 +36,26 @@ class Source:
         """Bytes of the file, fewer where it ends; None when it cannot be read at all."""
         try:
             file = self._file(name)
-            return _exactly(file, offset, os.fstat(file).st_size - offset if size is None else size)
+            found = _exactly(file, offset, os.fstat(file).st_size - offset if size is None else size)
         except OSError:
             return None
+        self._count(len(found))
+        return found
+
+    def _count(self, size: int) -> None:
+        self._read += size
+        self._untold += size
+        if self._told is not None and self._untold >= TOLD_EVERY:
+            self._untold = 0
+            self._told(self._read)
+
+    def size(self) -> int:
+        """Of all files there are."""
+        return sum(os.lstat(self.where(name)).st_size for name in self.names if os.path.lexists(self.where(name)))
+
+    def begin_anew(self) -> None:
+        """To count."""
+        self._read = self._untold = 0
 
     def _file(self, name: str) -> int:
         if name not in self._files:

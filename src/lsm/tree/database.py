@@ -13,7 +13,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lsm.contract.report import Report
+from lsm.contract.report import Progress, Report
 from lsm.errors import NotADatabaseError, StorageError
 from lsm.lifecycle import Lifecycle
 from lsm.opening import check_arguments, check_lock_timeout, read_beside_a_writer
@@ -200,8 +200,9 @@ class Database(Lifecycle):
         self.flush()
         self._uninterrupted(lambda: checkpoint.write(self._tree, path))
 
-    def verify(self) -> Report:
-        """Read and check every byte of every file. Answers a Report; it is true when nothing is damaged.
+    def verify(self, *, progress: Progress | None = None) -> Report:
+        """Read and check every byte of every file. Answers a Report; it is true when nothing is damaged. `progress` is called
+        after each file with the bytes read so far.
 
         Damage is reported, not raised; StorageError and ClosedError are raised. Cost: reads everything, past the cache;
         reading and writing go on beside it.
@@ -211,7 +212,7 @@ class Database(Lifecycle):
         (True, ())
         """
         self._check_open()
-        return inspect.verify(self._tree, self.read_only)
+        return inspect.verify(self._tree, self.read_only, progress)
 
     def stats(self) -> Stats:
         """What the database holds and what it has done since it was opened: a Stats, which prints as a table. Cost: in

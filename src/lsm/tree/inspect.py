@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
-from lsm.contract.report import Checked, Report
+from lsm.contract.report import Checked, Progress, Report
 from lsm.errors import ClosedError, CorruptionError, StorageError
 from lsm.stats import LevelStats, Stats
 from lsm.tree import manifest, recovery
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 ANY_KEY = (None, None)
 
 
-def verify(tree: Tree, read_only: bool) -> Report:
+def verify(tree: Tree, read_only: bool, progress: Progress | None = None) -> Report:
     report = Report()
     begun: list[tuple[Parts, tuple[int, ...]]] = []
 
@@ -37,18 +38,22 @@ def verify(tree: Tree, read_only: bool) -> Report:
 
     try:
         tree.store._uninterrupted(begin)
-        _verify_files(tree, *begun[0], report, read_only)
+        for check in _checks(tree, *begun[0], read_only):
+            report.note(check)
+            if progress is not None:
+                progress(report.bytes)
     except (StorageError, ClosedError):
         tree.check_open()                           # closed meanwhile? then that is why
         raise
     return report
 
 
-def _verify_files(tree: Tree, parts: Parts, sizes: tuple[int, ...], report: Report, read_only: bool) -> None:
+def _checks(tree: Tree, parts: Parts, sizes: tuple[int, ...], read_only: bool) -> Iterator[Callable[[], Checked]]:
+    """One for each file beside the manifest."""
     for meta in parts.state.version.tables():
-        report.note(lambda meta=meta: _verify_table(tree, parts.tables[meta.number], meta, read_only))     # type: ignore[misc]
+        yield partial(_verify_table, tree, parts.tables[meta.number], meta, read_only)
     for log, size in zip(parts.logs, sizes):
-        report.note(lambda log=log, size=size: _verify_log(tree, log, size))     # type: ignore[misc]
+        yield partial(_verify_log, tree, log, size)
 
 
 def _verify_manifest(tree: Tree, state: manifest.State, read_only: bool) -> Checked:

@@ -1,7 +1,7 @@
 """`lsm shell`: commands on one open database, typed or from a script.
 
 In order of reading: words (a line and its words), session (the database and what is open on it), commands (what there is),
-completion, history, interactive (typed at a terminal), script (from a pipe).
+completion, history, interrupts (Ctrl-C), interactive (typed at a terminal), script (from a pipe).
 """
 from __future__ import annotations
 

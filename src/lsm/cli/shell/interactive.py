@@ -13,6 +13,7 @@ from lsm.cli.outcome import DONE, Failed
 from lsm.cli.shell.commands import execute
 from lsm.cli.shell.completion import completions
 from lsm.cli.shell.history import History, place
+from lsm.cli.shell.interrupts import Interrupts
 from lsm.cli.shell.session import Session
 from lsm.cli.wording import line as told
 
@@ -29,17 +30,18 @@ def converse(session: Session, keep: bool) -> int:
     history = History(place() if keep else None)
     if history.trouble is not None:
         _tell(f"no history is kept: {told(history.trouble)}")
-    if readline is not None:
-        _prepare(readline, session, history)
-    print(f"{session.db.path}, engine {session.db.traits.engine}. `help` lists the commands, Ctrl-D ends.")
-    while not session.ended:
-        try:
-            _one(session, history)
-        except KeyboardInterrupt:
-            print()                     # behind the ^C; what was typed, or what ran, is abandoned
-        except EOFError:
-            print()
-            break
+    with Interrupts() as interrupts:
+        if readline is not None:
+            _prepare(readline, session, history, interrupts)
+        print(f"{session.db.path}, engine {session.db.traits.engine}. `help` lists the commands, Ctrl-D ends.")
+        while not session.ended:
+            try:
+                _one(session, history)
+            except KeyboardInterrupt:
+                print()                 # behind the ^C; what was typed, or what ran, is abandoned
+            except EOFError:
+                print()
+                break
     if session.batch is not None:
         _tell(f"the batch of {session.gathered:,} writes was not committed: nothing of it is written")
     return DONE
@@ -62,7 +64,7 @@ def _tell(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _prepare(readline: ModuleType, session: Session, history: History) -> None:
+def _prepare(readline: ModuleType, session: Session, history: History, interrupts: Interrupts) -> None:
     readline.set_auto_history(False)
     readline.clear_history()
     for line in history.lines:
@@ -71,7 +73,11 @@ def _prepare(readline: ModuleType, session: Session, history: History) -> None:
 
     def complete(text: str, state: int) -> str | None:
         if state == 0:
-            found[:] = completions(session, readline.get_line_buffer()[:readline.get_endidx()], readline.get_begidx())
+            try:
+                found[:] = completions(session, readline.get_line_buffer()[:readline.get_endidx()], readline.get_begidx())
+            except KeyboardInterrupt:
+                found.clear()
+                interrupts.put_off()
         return found[state] if state < len(found) else None
 
     readline.set_completer(complete)
