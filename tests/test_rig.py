@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from rig import __main__ as door, damage, histories, scorecard
+from rig import __main__ as door, damage, histories, scenes, scorecard
 from rig.faultlist import OF_CORE, OF_PYTHON, Fault
 from rig.planted import replaced
 from rig.tally import Tally
@@ -34,8 +34,8 @@ def test_damages_of_a_small_database_are_told_apart():
 
 def test_what_is_damaged_in_a_log_decides_what_may_be_found():
     history = [{}, {b"a": b"1"}, {b"a": b"2"}]
-    records = [damage.Record("1.log", 64, 128, 1, 0), damage.Record("1.log", 128, 192, 2, 1)]
-    scene = damage.Scene({"1.log": bytes(256), "1.table": bytes(9)}, history, records)
+    records = [scenes.Record("1.log", 64, 128, 1, 0), scenes.Record("1.log", 128, 192, 2, 1)]
+    scene = scenes.Scene({"1.log": bytes(256), "1.table": bytes(9)}, history, records)
     assert scene.allowed("1.table", 3, 4) == scene.allowed("1.log", 100, 101) == [history[2]]
     assert scene.allowed("1.log", 130, 131) == [history[2], history[1]]         # the last record: as if torn
     assert scene.allowed("1.log", 100) == [history[2], history[0]]              # cut: nothing left says that 1 was synced

@@ -17,7 +17,8 @@ Written by `python3 run.py rig scorecard` from the results in [reliability/](rel
 rows; `--seed` plays others, `--round` one again. What every change runs is the same machinery, only less of it, in `tests/`.
 
 A violation is: a write lost that was acknowledged, a write there in part, something deleted that comes back, a database that
-cannot be opened, a wrong answer, a signal, a hang. The states of a disk and the oracle: [storage.md](storage.md#crash-states).
+cannot be opened, a wrong answer, a signal, a hang. A row whose commit is not the newest was not repeated since.
+The states of a disk and the oracle: [storage.md](storage.md#crash-states).
 
 ## What was run on our engines
 """
