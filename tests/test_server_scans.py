@@ -1,4 +1,5 @@
 """Scans, batches, snapshots, jobs and what is told of the server, over HTTP."""
+import html
 import json
 import threading
 import time
@@ -215,7 +216,26 @@ def test_a_batch_is_all_or_nothing(client, served):
     assert batch(client, *[put(str(n), "") for n in range(201)]).json()["error"] == "too_many_operations"
     for body in (b"", b"[]", b"{", b'{"operations":1}', b'{"operations":[],"more":1}', b"\xff", b"[" * 100_000):
         answer = client.post("/v1/batch", content=body, headers={"content-type": "application/json"})
-        assert answer.status_code in (400, 422) and "error" in answer.json(), answer.text
+        assert answer.status_code in (400, 413, 422) and "error" in answer.json(), answer.text
+
+
+@pytest.mark.parametrize("path", ["/v1/batch", "/v1/jobs", "/set/a"])
+@pytest.mark.parametrize("body", [b'{"operations":[' + b",".join([b"{}"] * 400_000) + b"]}", b"{" + b'"a":1,' * 200_000 + b'"b":2}',
+                                  b'"' + b'","' * 200_000, b"[" * 1_000_000, b'["\\\""' + b',"\\"' * 100_000])
+def test_bodies_of_too_many_parts_are_not_read_as_json(client, path, body):
+    """Reading one of these, and telling what was wrong, kept the event loop, and so everybody, waiting for seconds."""
+    answer = client.post(path, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code in (413, 422) and answer.json()["error"] in ("too_many_operations", "too_large", "invalid")
+
+
+def test_a_batch_may_be_as_large_as_its_limits_say(client, served):
+    """Whatever its values hold: commas, quotes, brackets and backslashes in strings are no parts."""
+    served.engine.clear()
+    text = '{"[,\\"\\,' * 500
+    values = {f"{number:03d},[{{\\\"": text + str(number) for number in range(200)}
+    answer = batch(client, *[put(key, value, if_none_match="*") for key, value in values.items()])
+    assert answer.json()["operations"] == 200, answer.text
+    assert dict(served.engine) == {key.encode(): value.encode() for key, value in values.items()}
 
 
 def test_a_batch_under_conditions(client, served):
@@ -299,11 +319,20 @@ def test_health_stats_and_pages(client, served):
     assert client.get("/health").json() == {"status": "ok"}
     told = client.get("/v1/stats").json()
     assert told["engine"] == served.engine.traits.engine and told["stats"]
-    for page in ("/docs", "/redoc"):
-        assert client.get(page).headers["content-type"].startswith("text/html")
     description = client.get("/openapi.json").json()
     assert {"/v1/keys/{key}", "/v1/keys", "/v1/batch", "/v1/snapshots", "/v1/jobs", "/v1/stats", "/metrics", "/health",
             "/get/{key}", "/set/{key}", "/delete/{key}"} <= set(description["paths"])
+
+
+def test_the_page_of_the_api_needs_nothing_from_elsewhere(client):
+    """FastAPI's own pages load their scripts from the internet: without it they are white."""
+    answer = client.get("/docs")
+    assert answer.headers["content-type"].startswith("text/html") and "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "//" not in answer.text.replace("://www.w3.org/", "") and "<script" not in answer.text
+    for path, methods in client.get("/openapi.json").json()["paths"].items():
+        for method in methods:
+            assert f"<b>{method.upper()}</b> <code>{html.escape(path)}</code>" in answer.text
+    assert client.get("/redoc").status_code == 404
 
 
 def test_metrics_are_openmetrics(client):

@@ -11,13 +11,14 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import compile_path
 
 import lsm
 from lsm.server import problems
 from lsm.server.call import Handler
 from lsm.server.door import Door
+from lsm.server.page import HEADERS, page
 from lsm.server.routes import batches, health, jobs, keys, scans, snapshots, tutorial
 from lsm.server.service import Service
 from lsm.server.settings import Settings
@@ -38,7 +39,8 @@ def application(opening: Callable[[], lsm.Engine], settings: Settings) -> Door:
         finally:
             await service.close()
 
-    api = FastAPI(title="lsm", version=lsm.__version__, description=TOLD, lifespan=lifespan, redirect_slashes=False)
+    api = FastAPI(title="lsm", version=lsm.__version__, description=TOLD, lifespan=lifespan, redirect_slashes=False,
+                  docs_url=None, redoc_url=None)
     keyed = {**tutorial.Tutorial(service).keyed, keys.PREFIX: (keys.ROUTE, keys.Keys(service).handlers)}
     for route, methods in {**tutorial.Tutorial.describe(), keys.ROUTE: keys.Keys.describe()}.items():
         for method, told in methods.items():
@@ -46,6 +48,7 @@ def application(opening: Callable[[], lsm.Engine], settings: Settings) -> Door:
             _document(api, route, method, handlers[method], told)
     for part in (scans, batches, snapshots, jobs, health):
         api.include_router(part.router(service))
+    api.add_api_route("/docs", lambda: HTMLResponse(page(api.openapi()), headers=HEADERS), include_in_schema=False)
     for kind in (Exception, HTTPException, RequestValidationError):
         api.add_exception_handler(kind, _answered)
     return Door(api, service, keyed)

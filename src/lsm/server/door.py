@@ -21,13 +21,18 @@ from lsm.server.call import Call, Handler
 from lsm.server.problems import Problem
 from lsm.server.service import Service
 from lsm.server.settings import host_name
+from lsm.server.shape import has_more_parts
 from lsm.server.text import percent_decoded
 from lsm.server.tokens import Right
 
 logger = logging.getLogger("lsm.server")
 
-OPEN_PATHS = frozenset({b"/health", b"/docs", b"/docs/oauth2-redirect", b"/redoc", b"/openapi.json"})     # no token is asked
+OPEN_PATHS = frozenset({b"/health", b"/docs", b"/openapi.json"})     # no token is asked
 READING = ("GET", "HEAD")
+BATCH = b"/v1/batch"
+OPERATION_PARTS = 8         # of an operation of a batch: itself, a comma, its members; and some more
+SMALL_PARTS = 32            # of any other body
+SMALL_BYTES = 16 << 10      # of a body that holds no value
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 NO_CACHE = (b"cache-control", b"no-cache")
 
@@ -141,7 +146,18 @@ class Door:
         return None
 
     def _most(self, call: Call) -> int:
-        return self._settings.value_bytes if call.route == "/v1/keys/{key}" else self._settings.body_bytes
+        if call.route == "/v1/keys/{key}":
+            return self._settings.value_bytes
+        return self._settings.body_bytes if call.path == BATCH or call.route == "/set/{key}" else SMALL_BYTES
+
+    def _check_shape(self, call: Call) -> None:
+        """What is too many parts to be read on the event loop, and for its route."""
+        if call.path == BATCH:
+            most = self._settings.batch_operations
+            if has_more_parts(call.body, OPERATION_PARTS * most + SMALL_PARTS):
+                raise Problem(413, "too_many_operations", f"a batch may have {most:,} operations")
+        elif call.route != "/v1/keys/{key}" and has_more_parts(call.body, SMALL_PARTS):
+            raise Problem(422, "invalid", "the body has more members than there are")
 
     async def _read(self, call: Call, receive: Any) -> None:
         """The body, whole. What it takes of the budget is noted in the call."""
@@ -164,6 +180,7 @@ class Door:
             if not message.get("more_body", False):
                 break
         call.body = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._check_shape(call)
         self._metrics.bytes_in += size
 
     def _make_room(self, call: Call, size: int) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lsm.place import bytes_in, sizes_in
 from lsm.server import problems
 from lsm.server.problems import Problem, bad_request, not_found
 from lsm.server.store import Store
@@ -38,7 +39,8 @@ class Job:
     seconds: float = 0.0
     result: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
-    before: int = 0                         # of the engine's counter, when it began
+    there: frozenset[str] = frozenset()     # files of the database when it began
+    read: int = 0                           # bytes that were verified; its thread counts them
     of_bytes: int = 0
 
 
@@ -118,29 +120,34 @@ class Jobs:
             job.state, job.started = "running", time.monotonic()
 
         def work() -> dict[str, Any]:
-            job.before, job.of_bytes = self._counter(job), getattr(engine.stats(), "bytes", 0)
+            files = self._files()
+            job.there, job.of_bytes = frozenset(files), sum(files.values())
             loop.call_soon_threadsafe(begin)
             if job.target is not None:
                 return _checkpoint(engine, job.target)
             if job.kind == "verify":
-                report = engine.verify()
+                report = engine.verify(progress=lambda read: setattr(job, "read", read))
                 return {"ok": report.ok, "files": report.files, "bytes": report.bytes, "damaged": len(report.damage)}
             {"compact": engine.compact, "flush": engine.flush}[job.kind]()
             return {"bytes": getattr(engine.stats(), "bytes", 0)}
 
         return work
 
-    def _counter(self, job: Job) -> int:
-        """Bytes done so far, as far as this engine tells."""
+    def _done(self, job: Job) -> int:
+        """Bytes so far: of the copy, of files that were not there before, or read."""
         if job.target is not None:
-            return _bytes_in(job.target)
-        if job.kind == "compact":
-            return int(getattr(self._store.engine.stats(), "bytes_compacted_in", 0))
-        return 0
+            return bytes_in(job.target)
+        if job.kind == "verify":
+            return job.read
+        return sum(size for name, size in self._files().items() if name not in job.there)
+
+    def _files(self) -> dict[str, int]:
+        """Bytes of each file of the database."""
+        return sizes_in(self._store.engine.path) if self._store.traits.durable else {}
 
     async def told(self, job: Job) -> dict[str, Any]:
         """The job as JSON."""
-        done = max(0, await self._store.run(self._counter, job) - job.before) if job.state == "running" else 0
+        done = await self._store.run(self._done, job) if job.state == "running" else 0
         if job.state == "done":
             done = job.of_bytes
         seconds = job.seconds if job.started is None or job.state != "running" else time.monotonic() - job.started
@@ -164,11 +171,4 @@ def _checkpoint(engine: Any, target: Path) -> dict[str, Any]:
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)       # it was not there before
         raise
-    return {"bytes": _bytes_in(target)}
-
-
-def _bytes_in(directory: Path) -> int:
-    try:
-        return sum(entry.stat().st_size for entry in os.scandir(directory))
-    except OSError:
-        return 0
+    return {"bytes": bytes_in(target)}
