@@ -1,4 +1,5 @@
 """Who may: tokens, public addresses, web pages of others; settings that are refused; what an error tells."""
+import json
 import errno
 import os
 import socket
@@ -251,6 +252,18 @@ def test_the_program_refuses_what_is_not_safe(tmp_path):
                           env=plain, capture_output=True, text=True, timeout=60)
     busy.close()
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+
+
+def test_the_program_tells_as_json_where_it_listens(tmp_path):
+    child = subprocess.Popen([sys.executable, "-m", "lsm.cli", "serve", str(tmp_path / "db"), "--port", "0", "--json"],
+                             stdout=subprocess.PIPE, text=True)
+    try:
+        told = json.loads(child.stdout.readline())
+        assert (told["path"], told["engine"]) == (str(tmp_path / "db"), "lsm") and told["url"].startswith("http://127.0.0.1:")
+    finally:
+        child.terminate()
+        rest, _ = child.communicate(timeout=60)
+    assert (child.returncode, rest) == (0, "")
 
 
 def test_the_program_takes_tokens_from_the_environment(tmp_path):
