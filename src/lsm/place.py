@@ -62,7 +62,7 @@ def lock(directory: _core.Directory, timeout: float) -> None:
 
 
 def sizes_in(path: str | os.PathLike[str]) -> dict[str, int]:
-    """Bytes of each file of a directory, by name. A file that goes meanwhile is left out; where there is no directory, there are none."""
+    """Bytes of each file of a directory, by name. A file that goes meanwhile is left out; without a directory there are none."""
     found = {}
     with suppress(OSError), os.scandir(path) as entries:
         for entry in entries:
