@@ -57,6 +57,21 @@ def test_slashes_need_no_escape(served):
         assert answer.startswith(b"HTTP/1.1 200") and (b'{"value":"1"}' in answer or answer.endswith(b"\r\n\r\n1"))
 
 
+@pytest.mark.parametrize("method, path", [
+    ("PUT", "/v1%2Fkeys/foo"), ("PUT", "/v1/%6Beys/foo"), ("GET", "/v1/key%73/foo"), ("HEAD", "/v1/key%73/foo"),
+    ("DELETE", "/v1/key%73/foo"), ("GET", "/%67et/foo"), ("POST", "/%73et/foo"), ("DELETE", "/delete%2Ffoo"), ("PUT", "/%76%31/keys/")])
+def test_a_route_written_with_escapes_has_no_key(served, method, path):
+    """The router, which decodes, knew it; the door, which does not, had not cut a key from it: the empty key was written."""
+    with served.engine.write_batch() as batch:
+        batch[b""], batch[b"foo"] = b"of nobody", b"precious"
+    body = b'{"value":"z"}' if method in ("PUT", "POST") else b""
+    length = b"Content-Length: %d\r\n" % len(body) if body else b""
+    answer = served.ask(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n".encode() + length + b"\r\n" + body)
+    assert answer.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 405 ")), answer
+    assert (served.engine.get(b""), served.engine.get(b"foo")) == (b"of nobody", b"precious")
+    served.engine.delete(b"")
+
+
 @given(key=st.binary(max_size=40), value=st.binary(max_size=200))
 @settings(max_examples=60)
 def test_binary_round_trip(client, served, key, value):

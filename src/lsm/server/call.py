@@ -10,8 +10,6 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 from urllib.parse import unquote_plus
 
-from starlette.responses import Response
-
 from lsm.server.problems import bad_request
 from lsm.server.text import from_base64url, percent_decoded
 
@@ -78,12 +76,6 @@ class Answer:
             headers = [*headers, (b"content-length", b"%d" % len(self.body))]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
-
-    def response(self) -> Response:
-        """For those who ask for a Response."""
-        answer = Response(self.body, self.status)
-        answer.raw_headers = [*self.headers, (b"content-length", b"%d" % len(self.body))]
-        return answer
 
 
 Handler = Callable[[Call], Awaitable[Answer]]
