@@ -101,7 +101,7 @@ async def understood(raw, rng):
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
-    crowd = Crowd(Settings(), Metrics())
+    crowd = Crowd(Settings(), Metrics(), Connection)
     config = Config(application, log_config=None, lifespan="off", access_log=False)
     config.load()
     connection = crowd(config=config, server_state=ServerState(), app_state={})

@@ -69,9 +69,10 @@ class Settings:
         if 4 * self.key_bytes > self.request_line_bytes:
             raise SettingsError(f"keys of {self.key_bytes:,} bytes, percent-encoded or in a resume token, do not fit in a request "
                                 f"line of {self.request_line_bytes:,} bytes: give four times as many")
-        if (body := max(self.value_bytes, self.body_bytes, self.chunk_bytes)) > min(self.in_flight_bytes, self.in_flight_bytes_per_peer):
-            raise SettingsError(f"no body or chunk of {body:,} bytes would ever have room: give in_flight_bytes and in_flight_bytes_per_peer "
-                                "as many at least")
+        largest = max(self.value_bytes, self.body_bytes, self.chunk_bytes)
+        if largest > min(self.in_flight_bytes, self.in_flight_bytes_per_peer):
+            raise SettingsError(f"no body or chunk of {largest:,} bytes would ever have room: give in_flight_bytes and "
+                                "in_flight_bytes_per_peer as many at least")
         if (self.certificate is None) != (self.certificate_key is None):
             raise SettingsError("TLS needs a certificate and its key: give both or none")
         if not self.is_loopback and not self.tokens:

@@ -28,7 +28,8 @@ MEMBERS = {"put": frozenset({"op", *IDENTITY, *CONTENT}), "delete": frozenset({"
 def _schema() -> dict[str, Any]:
     """What `_parts` takes, as OpenAPI tells it."""
     put = {"type": "object", "required": ["op"], "additionalProperties": False,
-           "description": "A key set. Key and value as text, or in base64url under the name with `_b64`.", "properties": {"op": {"const": "put"}, **IDENTITY, **CONTENT},
+           "description": "A key set. Key and value as text, or in base64url under the name with `_b64`.",
+           "properties": {"op": {"const": "put"}, **IDENTITY, **CONTENT},
            "allOf": [described.one_of("key", "key_b64"), described.one_of("value", "value_b64")]}
     delete = {"type": "object", "required": ["op"], "additionalProperties": False, "description": "A key removed.",
               "properties": {"op": {"const": "delete"}, **IDENTITY}, **described.one_of("key", "key_b64")}
