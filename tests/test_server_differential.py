@@ -16,7 +16,8 @@ h11 = pytest.importorskip("h11", reason="it comes with httpx, a test tool")
 from uvicorn.config import Config  # noqa: E402
 from uvicorn.server import ServerState  # noqa: E402
 
-from lsm.server.connection import Crowd  # noqa: E402
+from lsm.server.connection import Connection  # noqa: E402
+from lsm.server.entrance import Crowd  # noqa: E402
 from lsm.server.metrics import Metrics  # noqa: E402
 from lsm.server.settings import Settings  # noqa: E402
 

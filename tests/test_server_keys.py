@@ -59,7 +59,8 @@ def test_slashes_need_no_escape(served):
 
 @pytest.mark.parametrize("method, path", [
     ("PUT", "/v1%2Fkeys/foo"), ("PUT", "/v1/%6Beys/foo"), ("GET", "/v1/key%73/foo"), ("HEAD", "/v1/key%73/foo"),
-    ("DELETE", "/v1/key%73/foo"), ("GET", "/%67et/foo"), ("POST", "/%73et/foo"), ("DELETE", "/delete%2Ffoo"), ("PUT", "/%76%31/keys/")])
+    ("DELETE", "/v1/key%73/foo"), ("GET", "/%67et/foo"), ("POST", "/%73et/foo"), ("DELETE", "/delete%2Ffoo"),
+    ("PUT", "/%76%31/keys/")])
 def test_a_route_written_with_escapes_has_no_key(served, method, path):
     """The router, which decodes, knew it; the door, which does not, had not cut a key from it: the empty key was written."""
     with served.engine.write_batch() as batch:
