@@ -197,11 +197,12 @@ def test_large_values_are_read_a_few_at_a_time():
     db.put(b"large", bytes(1 << 20))
 
     async def work(store):
-        for key in (b"none", b"large"):
-            for _ in range(12):
-                await asyncio.gather(*(store.get(key) for _ in range(READS_AT_ONCE)))
+        for _ in range(12):
+            await asyncio.gather(*(store.get(b"none") for _ in range(READS_AT_ONCE)))
+        assert max(db.asked) > 8, "small ones together"
+        await store.get(b"large")
         db.asked.clear()
-        await asyncio.gather(*(store.get(b"large") for _ in range(READS_AT_ONCE)))
+        await asyncio.gather(*(store.get(b"large") for _ in range(6)))
         assert max(db.asked) <= 2
 
     stored(db)(work)
@@ -348,8 +349,9 @@ def test_sockets_are_counted_before_tls(tmp_path, monkeypatch, loop):
         for wire in wires:
             wire.close()
         until(lambda: not crowd.connections and not crowd._peers)
-        with served.client(verify=False) as client:
-            assert client.put("/v1/keys/a", content=b"x" * 300_000).status_code == 204
-            assert client.get("/v1/keys/a").content == b"x" * 300_000
-            assert len(crowd.connections) == 1
+        for _ in range(10):
+            with served.client(verify=False) as client:
+                assert client.put("/v1/keys/a", content=b"x" * 300_000).status_code == 204
+                assert client.get("/v1/keys/a").content == b"x" * 300_000
+                assert len(crowd.connections) <= 2
         until(lambda: not crowd.connections and not crowd._peers)

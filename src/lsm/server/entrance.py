@@ -96,7 +96,7 @@ class Entrance(asyncio.Protocol):
         self._given = given
         self._loop = asyncio.get_running_loop()
         self._peer = ""
-        self._early: list[bytes] = []               # what came with the end of the handshake
+        self._early: list[bytes] = []               # what came before there was somebody who understands it
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -106,13 +106,16 @@ class Entrance(asyncio.Protocol):
             self._crowd.leave(self, self._peer)
             cut(transport)                          # before TLS there is nothing that could be said
             return
-        transport.pause_reading()                   # until there is somebody who understands it
+        transport.pause_reading()                   # which uvloop forgets when this returns
         self._task = self._loop.create_task(self._shake_hands(transport))
 
     async def _shake_hands(self, transport: Any) -> None:
+        shaking = self._loop.create_task(self._loop.start_tls(
+            transport, self, self._context, server_side=True, ssl_handshake_timeout=self._crowd.settings.head_seconds))
+        await asyncio.sleep(0)                      # from here on the transport is the handshake's, which has called for its beginning;
+        self._loop.call_soon(self._hand_over, transport)        # this comes behind it, and before anything is read
         try:
-            secure: Any = await self._loop.start_tls(transport, self, self._context, server_side=True,
-                                                     ssl_handshake_timeout=self._crowd.settings.head_seconds)
+            secure: Any = await shaking
         except (OSError, asyncio.TimeoutError):
             self._crowd.metrics.refuse("tls")
             transport.abort()
@@ -126,6 +129,17 @@ class Entrance(asyncio.Protocol):
         connection.connection_made(secure)
         for data in self._early:
             connection.data_received(data)
+
+    def _hand_over(self, transport: Any) -> None:
+        """What came before the handshake began, to who has taken this one's place."""
+        early, self._early = b"".join(self._early), []
+        protocol = transport.get_protocol()
+        while early and protocol is not self and not transport.is_closing():
+            room = protocol.get_buffer(len(early))
+            size = min(len(room), len(early))
+            room[:size] = early[:size]
+            early = early[size:]
+            protocol.buffer_updated(size)
 
     def look(self, _: float) -> None:
         """The handshake has its own timer."""
