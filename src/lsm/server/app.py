@@ -68,6 +68,8 @@ def _document(api: FastAPI, route: str, method: str, handler: Handler, told: dic
 
 async def _answered(request: Request, error: Exception) -> Response:
     if isinstance(error, RequestValidationError):
+        if request.scope["lsm.call"].body and "json" not in request.headers.get("content-type", ""):
+            return problems.Problem(422, "invalid", "the body is JSON: send it with Content-Type: application/json").response()
         return problems.invalid(error).response()
     problem = problems.of(error)
     if problem.status_code == 405:
