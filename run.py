@@ -31,9 +31,10 @@ ROOT = os.path.dirname(os.path.abspath(__file__))
 OLDEST = (3, 10)
 FLAVOURS = {"plain": {}, "debug": {"LSM_DEBUG": "1"}, "sanitize": {"LSM_SANITIZE": "1"},
             "thread": {"LSM_SANITIZE": "thread"}}
-# what many threads, signal handlers and closing do at once; nothing that forks or waits for the clock
+# what many threads, signal handlers and closing do at once; nothing that waits for the clock
 THREAD_TESTS = ["tests/test_%s.py" % name for name in
-                ("threads", "close_threads", "fault_threads", "callbacks", "batch", "snapshot", "multi_get", "shaker")]
+                ("threads", "close_threads", "fault_threads", "callbacks", "batch", "snapshot", "multi_get", "shaker", "prepare",
+                 "signals_engines", "engines", "hashlog", "hashlog_checkpoint", "hashlog_faults", "btree")]
 
 
 def give_up(message):

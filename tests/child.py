@@ -21,7 +21,7 @@ def command(script, *arguments, flags=()):
 def run(script, *arguments, flags=()):
     """Runs `script` to its end, which must be a clean one: what it printed."""
     done = subprocess.run(command(script, *arguments, flags=flags), env=environment(), capture_output=True, text=True,
-                          timeout=60)
+                          timeout=100)
     assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 

@@ -40,6 +40,11 @@ class Witness:
         except lsm.CorruptionError as error:
             self.accept(error)
             return False
+        self.ask(db)
+        return not self.errors
+
+    def ask(self, db):
+        """Reads everything of an open database, in every way, and closes it."""
         try:
             self.hear("scan", lambda: list(db.scan()), lambda state: sorted(state.items()))
             self.hear("backward", lambda: list(db.scan(reverse=True)), lambda state: sorted(state.items())[::-1])
@@ -57,7 +62,6 @@ class Witness:
                 db.close()
             except lsm.CorruptionError as error:
                 self.accept(error)
-        return not self.errors
 
 
 def walk(db):

@@ -185,3 +185,46 @@ def test_a_moment_that_nobody_has_any_more_is_closed(path):
         assert db.stats().moments == 1
         del moment
         assert db.stats().moments == 0
+
+
+@pytest.mark.parametrize("reading", ["get", "snapshot", "scan"])
+def test_who_comes_when_the_map_is_to_change_waits_behind_it(path, reading):
+    """Readers that came again and again could keep compaction, and the growing of the map, from ever coming about."""
+    with opened(path, lazy_sync=True) as db:
+        db[b"k"] = b"v"
+        gate, done = db._gate, []
+        rows = db.scan()
+        with db.snapshot() as then:
+            reads = {"get": lambda: db.get(b"k"), "snapshot": lambda: then.get(b"k"), "scan": lambda: next(rows)}
+            changer = threading.Thread(target=lambda: gate.alone(lambda: done.append("changed")))
+            reader = threading.Thread(target=lambda: done.append(reads[reading]()))
+            with gate._locks[-1]:                       # a reading that takes long
+                changer.start()
+                while not gate._wanted:
+                    threading.Event().wait(0.001)
+                reader.start()
+                reader.join(0.2)
+                assert done == []
+            changer.join(60)
+            reader.join(60)
+            assert done == ["changed", (b"k", b"v") if reading == "scan" else b"v"]
+            rows.close()
+
+
+def test_a_handler_in_the_middle_of_a_reading_does_not_wait_for_a_change_that_waits_for_it(path):
+    with opened(path, lazy_sync=True) as db:
+        db[b"k"] = b"v"
+        gate, rows = db._gate, db.scan()
+        changer = threading.Thread(target=lambda: gate.alone(lambda: None))
+        with db.snapshot() as then:
+            with gate.lock():                           # this thread is reading, and now a handler runs in it
+                changer.start()
+                while not gate._wanted:
+                    threading.Event().wait(0.001)
+                assert db.get(b"k") == b"v"
+                with pytest.raises(lsm.BusyError):
+                    then.get(b"k")
+                with pytest.raises(lsm.BusyError):
+                    next(rows)
+            changer.join(60)
+            assert then.get(b"k") == b"v" and list(rows) == [(b"k", b"v")]      # being busy passes

@@ -3,6 +3,7 @@ import threading
 
 import lsm
 import pytest
+from lsm.engines.hashlog import database
 from lsm.engines.hashlog.database import HashLog
 
 KEYS = [b"key%04d" % number for number in range(400)]
@@ -14,19 +15,19 @@ def fill(db, value, keys=KEYS):
         db.put(key, value * 100)
 
 
-def test_what_is_overwritten_between_flush_and_links_is_in_a_checkpoint(tmp_path):
+def test_what_is_overwritten_between_flush_and_links_is_in_a_checkpoint(tmp_path, monkeypatch):
     with HashLog(tmp_path / "db", _background=False, **SMALL) as db:
         fill(db, b"1")
-        link, made = db._link_to, []
+        link, made = database.link_into, []
 
-        def overwritten_first(path):
+        def overwritten_first(target, files):
             merges = db.stats().merges
             fill(db, b"2", KEYS[:330])
             db._merger.shake()
             made.append(db.stats().merges - merges)
-            link(path)
+            link(target, files)
 
-        db._link_to = overwritten_first
+        monkeypatch.setattr(database, "link_into", overwritten_first)
         db.checkpoint(tmp_path / "copy")
         assert made == [0]
         merges = db.stats().merges

@@ -87,7 +87,7 @@ def test_no_room_to_copy_what_was_recovered():
 def test_closing_while_there_is_no_room_to_copy_what_was_recovered(monkeypatch):
     """Nothing newer is made for keeping before what was recovered is: it lies behind it."""
     from lsm import _core
-    from lsm.engines.hashlog import database, merger
+    from lsm.engines.hashlog import merger, recovery
     run = FaultyHashRun()
     run.write({b"a": b"1" * 2000}, sync=True)
     directory = _core.SimulatedDirectory(run.directory.crashed_process())
@@ -96,7 +96,7 @@ def test_closing_while_there_is_no_room_to_copy_what_was_recovered(monkeypatch):
         raise StorageError(errno.ENOSPC, "No space left on device", files.directory.path)
 
     with monkeypatch.context() as patch:
-        for module in (database, merger):
+        for module in (recovery, merger):
             patch.setattr(module, "carry_out", refused)
         full = open_on(directory, background=True)
         full.put(b"b", b"2")

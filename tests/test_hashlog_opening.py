@@ -4,7 +4,7 @@ import os
 import shutil
 
 import pytest
-from lsm.engines.hashlog import database, manifest
+from lsm.engines.hashlog import manifest, merger, recovery
 from lsm.engines.hashlog.database import HashLog
 from lsm.errors import ReadOnlyError, StorageError
 
@@ -56,25 +56,77 @@ def test_a_full_disk_does_not_keep_a_file_without_records_from_being_opened(tmp_
             assert dict(db.items()) == {b"a": b"1"}
 
 
-def test_opening_interrupted_after_what_lay_before_a_tear_was_copied(tmp_path, monkeypatch):
-    """A power cut took the end of one file and not the next one: that is dropped for good before the first is copied."""
-    with HashLog(tmp_path / "db", _background=False, **SMALL) as db:
+def test_a_full_disk_does_not_keep_who_gives_other_options_from_opening(tmp_path, monkeypatch, caplog):
+    """They count from then on, and are stored with the next HASHLOG."""
+    with HashLog(tmp_path) as db:
+        db.put(b"a", b"1")
+    with monkeypatch.context() as patch:
+        no_room(patch)
+        with HashLog(tmp_path, file_bytes=8192) as db:
+            assert db[b"a"] == b"1" and db.options.file_bytes == 8192 and db.verify().ok
+            with pytest.raises(StorageError):
+                db.put(b"b", b"2")              # its file has to be named
+        assert "no room" in caplog.text
+    with HashLog(tmp_path) as db:
+        assert db.options.file_bytes != 8192
+    with HashLog(tmp_path, file_bytes=8192) as db:
+        db.put(b"b", b"2")
+    with HashLog(tmp_path) as db:
+        assert db.options.file_bytes == 8192 and dict(db.items()) == {b"a": b"1", b"b": b"2"}
+
+
+def torn_in_the_first_of_two(path, copy):
+    with HashLog(path, _background=False, **SMALL) as db:
         db._merger.shake = lambda: None
         for number in range(6):
             db.put(b"%d" % number, b"v" * 1000)
         numbers = db._data.state.open
         assert len(numbers) == 2
-        shutil.copytree(tmp_path / "db", tmp_path / "copy", ignore=shutil.ignore_patterns("LOCK"))
+        shutil.copytree(path, copy, ignore=shutil.ignore_patterns("LOCK"))
         del db._merger.shake
-    os.truncate(tmp_path / "copy" / f"{numbers[0]:06d}.data", 2500)
-    genuine = database.carry_out
+    os.truncate(copy / f"{numbers[0]:06d}.data", 2500)
+
+
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_full_disk_does_not_keep_a_torn_file_from_being_opened(tmp_path, monkeypatch, written, killed):
+    """What lies behind the tear is dropped with the first HASHLOG there is room for, which comes before the first new record."""
+    copy = tmp_path / "copy"
+    torn_in_the_first_of_two(tmp_path / "db", copy)
+
+    def full(files, inputs, *rest):
+        raise StorageError(errno.ENOSPC, "No space left on device", files.directory.path)
+
+    expected = {b"0": b"v" * 1000, b"1": b"v" * 1000}
+    with monkeypatch.context() as patch:
+        patch.setattr(recovery, "carry_out", full)
+        patch.setattr(merger, "carry_out", full)
+        with monkeypatch.context() as more:
+            no_room(more)
+            db = HashLog(copy, **SMALL)
+            assert dict(db.items()) == expected
+        if written:
+            db.put(b"new", b"n")                # there is room for HASHLOG now, not for the copy
+            expected[b"new"] = b"n"
+        if killed:
+            shutil.copytree(copy, tmp_path / "left", ignore=shutil.ignore_patterns("LOCK"))
+        db.close()
+    for _ in range(2):
+        with HashLog(tmp_path / "left" if killed else copy) as db:
+            assert dict(db.items()) == expected and db.verify().ok
+
+
+def test_opening_interrupted_after_what_lay_before_a_tear_was_copied(tmp_path, monkeypatch):
+    """A power cut took the end of one file and not the next one: that is dropped for good before the first is copied."""
+    torn_in_the_first_of_two(tmp_path / "db", tmp_path / "copy")
+    genuine = recovery.carry_out
 
     def interrupted(*how):
         genuine(*how)
         raise RuntimeError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(database, "carry_out", interrupted)
+        patch.setattr(recovery, "carry_out", interrupted)
         with pytest.raises(RuntimeError):
             HashLog(tmp_path / "copy")
     with HashLog(tmp_path / "copy") as db:

@@ -160,3 +160,28 @@ def test_core_parts_are_inline_and_release_the_gil():
             assert "noexcept nogil" in line, f"{path.name}: {line}"
         assert not re.search(r"^cdef (?!inline|extern|struct|enum|union|class)[^=\n]*\)[^;\n]*:\s*$", path.read_text(),
                              re.MULTILINE), f"{path.name} has a function that is not inline"
+
+
+# docs/design.md has a table of the layers: what it names is there, and what is there it names.
+
+LAYERS_TOLD = (ROOT / "docs" / "design.md").read_text().partition("\n## Layers")[2].partition("\n## ")[0]
+NAMED = set(re.findall(r"`(?:[\w/]+/)?(\w+\.(?:py|pxd|pxi|h|pyi))`", LAYERS_TOLD))
+FOLDERS_TOLD = ["core", "binding", "contract", "dump", "engines", "tree"]      # the others by their folder, or on pages of their own
+
+
+@pytest.mark.parametrize("folder", FOLDERS_TOLD)
+def test_the_design_page_names_every_file(folder):
+    files = {path.name for path in (PACKAGE / folder).rglob("*.*") if path.suffix in (".py", ".pxd", ".pxi", ".h")} - {"__init__.py"}
+    assert files and not files - NAMED
+
+
+def test_the_design_page_names_every_module_at_the_top():
+    top = {path.name for path in PACKAGE.glob("*.py")} | {f"{path.parent.name}/" for path in PACKAGE.glob("*/__init__.py")}
+    assert not [name for name in sorted(top) if not re.search(rf"`{name}`|`{name}\w|^### {name}", LAYERS_TOLD, re.MULTILINE)]
+
+
+def test_every_file_on_the_design_page_exists():
+    there = {path.name for path in PACKAGE.rglob("*.*")}
+    assert NAMED and not NAMED - there
+    for path in re.findall(r"`((?!src/)[\w/]+/(?:\w+\.py)?)`", LAYERS_TOLD):
+        assert (PACKAGE / path).exists(), path

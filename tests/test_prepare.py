@@ -4,7 +4,6 @@ import os
 import random
 import sys
 import threading
-import time
 
 import lsm
 import pytest
@@ -14,28 +13,24 @@ from lsm import _core
 VALUE = bytes(range(100))
 
 
-def tasks():
-    return len(os.listdir("/proc/self/task"))
-
-
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts threads in /proc")
 
-
-def at_rest():
-    """How many there are before; ThreadSanitizer adds one of its own with the first."""
-    thread = threading.Thread(target=time.sleep, args=(0,))
-    thread.start()
-    thread.join()
-    time.sleep(0.1)
-    return tasks()
-
-
+# in a process of its own: threads of other tests may be about to end. ThreadSanitizer adds one of its own with the first
+COUNTED = """
+import random, threading, time
+def tasks(): return os.listdir("/proc/self/task")
 def settled(wanted):
-    """The kernel takes a moment to remove a thread that has ended."""
-    deadline = time.monotonic() + 30
-    while tasks() != wanted and time.monotonic() < deadline:
-        time.sleep(0.001)
-    return tasks()
+    deadline = time.monotonic() + 40                # the kernel takes a moment to remove a thread that has ended
+    while len(tasks()) != wanted and time.monotonic() < deadline: time.sleep(0.001)
+    return len(tasks()) == wanted
+first = threading.Thread(target=time.sleep, args=(0,))
+first.start()
+first.join()
+while str(first.native_id) in tasks(): time.sleep(0.001)
+before = len(tasks())
+draw = random.Random(5)
+rows = {draw.randbytes(16): b"v" * 100 for _ in range(10_000)}
+"""
 
 
 def written(count, seed=5):
@@ -45,40 +40,26 @@ def written(count, seed=5):
 
 @linux
 def test_one_thread_from_the_first_chunk_of_a_log_until_it_is_closed(tmp_path):
-    before = at_rest()
-    with lsm.open(tmp_path / "db") as db:
-        db.put(b"a", b"1")
-        assert settled(before + 1) == before + 1        # the tree shaker; another made the rotation, and ended
-        rows = written(10_000)
-        for key, value in rows.items():
-            db.put(key, value)
-        assert settled(before + 2) == before + 2
-        db.flush()
-        for key, value in rows.items():
-            db.put(key, value)
-        assert settled(before + 2) == before + 2
-    assert settled(before) == before
+    run(COUNTED + """
+with lsm.open(sys.argv[1]) as db:
+    db.put(b"a", b"1")
+    assert settled(before + 1)                      # the tree shaker; another made the rotation, and ended
+    for key, value in rows.items(): db.put(key, value)
+    assert settled(before + 2)
+    db.flush()
+    for key, value in rows.items(): db.put(key, value)
+    assert settled(before + 2)
+assert settled(before)
+""", tmp_path / "db")
 
 
 @linux
 def test_no_thread_where_there_is_nothing_to_prepare():
-    run("""
-import random, threading, time
+    run(COUNTED + """
 from lsm import _core
-def tasks(): return len(os.listdir("/proc/self/task"))
-first = threading.Thread(target=time.sleep, args=(0,))       # ThreadSanitizer adds one of its own with it
-first.start()
-first.join()
-time.sleep(0.1)
-before = tasks()
 db = lsm.DB("simulated", _directory=_core.SimulatedDirectory(), _background=False)
-draw = random.Random(5)
-for _ in range(5000):
-    db.put(draw.randbytes(16), b"v" * 100)
-deadline = time.monotonic() + 30
-while tasks() != before and time.monotonic() < deadline:     # the rotation's thread ends
-    time.sleep(0.001)
-assert tasks() == before
+for key, value in rows.items(): db.put(key, value)
+assert settled(before)                              # the rotation's thread has ended
 db.close()
 """)
 

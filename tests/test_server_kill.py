@@ -16,6 +16,7 @@ from service import httpx, process, serving
 pytest.importorskip("typer", reason="the command line is an extra: pip install 'lsmkv[cli]'")
 
 KILLS = int(os.environ.get("LSM_KILLS", "3"))
+LEAST = 50                  # writes of each life that are acknowledged
 
 
 class Writer(threading.Thread):
@@ -86,6 +87,8 @@ def killed_under_load(path, engine, how, seconds, states, seed):
         for writer in writers:
             writer.start()
         time.sleep(seconds)
+        while sum(writer.acknowledged for writer in writers) <= LEAST and any(writer.is_alive() for writer in writers):
+            time.sleep(0.01)                # on a slow machine they come to it later
         child.send_signal(how)
         status = child.wait(60)
         for writer in writers:
@@ -107,7 +110,7 @@ def test_kill_under_load(tmp_path, rng, engine):
         for state in states:
             state.check(client)
     print(f"{KILLS} kills, {acknowledged:,} writes acknowledged, all found")
-    assert acknowledged > 50 * KILLS
+    assert acknowledged > LEAST * KILLS
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
@@ -137,24 +140,21 @@ def test_a_stop_finishes_a_scan(tmp_path):
 
 
 def test_a_stop_is_not_kept_waiting_by_who_says_nothing(tmp_path):
-    import socket
-
-    with process(tmp_path / "db") as (child, url):
-        host, _, port = url.removeprefix("http://").partition(":")
-        silent = [socket.create_connection((host, int(port))) for _ in range(5)]
+    """Ten minutes are what it has: `serving` waits for one."""
+    with serving(tmp_path / "db", stop_seconds=600, idle_seconds=600, head_seconds=600) as served:
+        silent = [served.socket() for _ in range(5)]
         silent[0].sendall(b"GET /health HT")
-        time.sleep(0.2)
-        child.send_signal(signal.SIGTERM)
-        assert child.wait(20) == 0
-        for one in silent:
-            one.close()
+        with served.client() as client:
+            assert client.get("/health").status_code == 200         # it has met those that came before
+    for one in silent:
+        one.close()
 
 
 def test_writes_that_come_together_share_a_sync(tmp_path):
-    """Behind an engine whose sync takes long, 32 writers need far fewer syncs than writes; and the loop answers meanwhile."""
-    slow = []
+    """While the disk is at one sync, writes that want one gather, and share the next; those that want none do not wait."""
+    begun, go_on, syncs = threading.Event(), threading.Event(), []
 
-    class SlowSync:
+    class HeldSync:
         def __init__(self, engine):
             self._engine = engine
 
@@ -162,34 +162,33 @@ def test_writes_that_come_together_share_a_sync(tmp_path):
             return getattr(self._engine, name)
 
         def sync(self):
-            time.sleep(0.1)
-            slow.append(time.monotonic())
+            syncs.append(1)
+            begun.set()
+            assert go_on.wait(60)
             self._engine.sync()
 
     with serving(tmp_path / "db") as served:
         store = served.server.config.app.service.store
-        store.engine = SlowSync(store.engine)
-        before = store.engine.stats().sequence
+        store.engine = HeldSync(store.engine)
 
         def write(number):
             with served.client() as client:
-                for n in range(5):
-                    assert client.put(f"/v1/keys/{number}:{n}?sync=true", content=b"1").status_code == 204
+                assert client.put(f"/v1/keys/{number}?sync=true", content=b"1").status_code == 204
 
         crew = [threading.Thread(target=write, args=(number,)) for number in range(32)]
-        for one in crew:
+        crew[0].start()
+        assert begun.wait(60)
+        for one in crew[1:]:
             one.start()
         with served.client() as client:
-            quick = 0
-            while any(one.is_alive() for one in crew):
+            while store.syncs.waiting < 31:
                 assert client.put("/v1/keys/quick", content=b"1").status_code == 204
                 assert client.get("/v1/keys/quick").content == b"1"
-                quick += 1
-        for one in crew:
-            one.join()
-        assert store.engine.stats().sequence - before >= 160
-        assert len(slow) <= 40, f"{len(slow)} syncs for 160 writes"
-        assert quick > len(slow), "reads and writes that need no sync do not wait for one"
+            assert len(syncs) == 1 and all(one.is_alive() for one in crew)
+            go_on.set()
+            for one in crew:
+                one.join()
+            assert len(syncs) == 2, f"{len(syncs)} syncs for 32 writes"
 
 
 def test_curl_is_understood(tmp_path):

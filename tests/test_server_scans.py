@@ -120,9 +120,12 @@ def test_a_snapshot_holds_across_answers(client, served, rows):
 
 
 def test_snapshots_are_few_and_expire(client):
-    names = [client.post("/v1/snapshots", params={"seconds": 2}).json()["id"] for _ in range(4)]
+    names = [client.post("/v1/snapshots", params={"seconds": 60}).json()["id"] for _ in range(4)]
     refused = client.post("/v1/snapshots", params={"seconds": 2})
     assert (refused.status_code, refused.json()["error"]) == (429, "too_many_snapshots")
+    for name in names:
+        assert client.delete(f"/v1/snapshots/{name}").status_code == 204
+    names = [client.post("/v1/snapshots", params={"seconds": 1}).json()["id"] for _ in range(4)]
     deadline = time.monotonic() + 30
     while any(client.get(f"/v1/snapshots/{name}").status_code == 200 for name in names):
         assert time.monotonic() < deadline

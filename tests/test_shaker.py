@@ -130,9 +130,8 @@ def test_writers_wait_while_sealed_max_memtables_wait_to_be_flushed(path, monkey
         writer = Aside(lambda: [db.put(key, value) for key, value in rows])
         assert held.came.wait(60)
         until(lambda: len(db._tree.sealed) == SEALED_MAX)
-        reached = None
-        while reached != (reached := db._sequence):
-            time.sleep(0.2)                     # it comes to rest
+        until(lambda: db._shaker.bell._waiting)             # the writer: the shaker is held elsewhere
+        reached = db._sequence
         assert writer.is_alive() and 0 < reached < len(rows) and len(db._tree.sealed) == SEALED_MAX
         assert db[b"00000"] == b"v" * 200, "reading goes on"
         held.go.set()
@@ -147,7 +146,7 @@ def test_writers_wait_at_stop_tables_until_a_compaction_has_made_room(path):
     with lsm.open(path, **{**SMALL, "compaction": policy}, slowdown_tables=2, stop_tables=3) as db:
         several_tables(db, 3)
         writer = Aside(lambda: [db.put(b"%05d" % n, b"v" * 200) for n in range(300)])
-        until(lambda: db._tree.memtable.bytes >= SMALL["memtable_bytes"])
+        until(lambda: db._tree.memtable.bytes >= SMALL["memtable_bytes"] and len(db._shaker.bell._waiting) == 2)    # the shaker too
         assert writer.is_alive() and len(db._tree.version.levels[0]) >= 3
         policy.allowed = True
         db._shaker.tell()

@@ -117,6 +117,25 @@ def test_a_write_interrupted_in_a_step_of_the_sorted_dict_is_finished_by_who_com
         assert db.stats().bytes == 6
 
 
+def test_a_handler_in_the_middle_of_a_batch_does_not_see_half_of_it(monkeypatch):
+    """A snapshot taken there had one row of the batch, and later the others too."""
+    from lsm.engines import memory
+
+    uses = [lambda: db.snapshot(), lambda: list(db.scan()), lambda: db.get(b"a"), lambda: len(db), lambda: db.stats(), lambda: then[b"a"]]
+    left, genuine = list(uses), memory.Memory._put
+
+    def put(self, key, value):
+        genuine(self, key, value)
+        while left:
+            with pytest.raises(lsm.BusyError, match="middle of a write"):
+                left.pop()()
+
+    with lsm.open("nowhere", engine="memory") as db, db.snapshot() as then:
+        monkeypatch.setattr(memory.Memory, "_put", put)
+        db.write([(b"a", b"1"), (b"b", b"1")])
+        assert not left and dict(db.scan()) == {b"a": b"1", b"b": b"1"}
+
+
 @pytest.mark.parametrize("engine", ["memory", "btree", "pylsm"])
 def test_a_scan_gone_on_with_after_an_interruption_misses_no_row(path, engine):
     if engine not in ENGINES:

@@ -145,6 +145,7 @@ include "binding/chunks.pxi"
 include "binding/cursor.pxi"
 include "binding/snapshot.pxi"
 
+cdef class HashMoment
 cdef class HashSorted               # a moment holds one
 
 include "binding/data_file.pxi"
@@ -156,5 +157,6 @@ include "binding/hash_batch.pxi"
 include "binding/hash_load.pxi"
 include "binding/hash_merge.pxi"
 include "binding/hash_store.pxi"
+include "binding/hash_gather.pxi"
 include "binding/hash_moment.pxi"
 include "binding/hash_rows.pxi"

@@ -41,7 +41,7 @@ class Dropped(Error):
 def passes(error: BaseException) -> bool:
     """Is it lack of room or of memory, after which the same may be tried again?"""
     return isinstance(error, MemoryError) or (
-        isinstance(error, StorageError) and error.errno in (errno.ENOSPC, errno.EDQUOT) and not error.lasting)
+        isinstance(error, StorageError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM) and not error.lasting)
 
 
 class Background(ABC):
@@ -90,14 +90,14 @@ class Background(ABC):
             self._failed(error)
             raise
         if self.error is not None:
-            logger.warning("work on the files goes on after: %s", str(self.error))
+            logger.warning("work on the files goes on after: %s", str(self.error) or type(self.error).__name__)
             self.error = None
         self.tell()
         return busy
 
     def _failed(self, error: BaseException) -> None:
         if self.error is None:
-            logger.error("work on the files failed: %s", str(error))
+            logger.error("work on the files failed: %s", str(error) or type(error).__name__)
         traceback.clear_frames(error.__traceback__)     # they hold the tables of the work that failed, files and all
         self.error = error
         if not passes(error):

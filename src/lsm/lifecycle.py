@@ -180,7 +180,10 @@ class Lifecycle(OtherHalf):
         except Exception as error:
             logger.warning("%s: not everything could be flushed at close, the log keeps it: %s", self.path, str(error))
         finally:
-            self._let_go(ended)
+            try:
+                self._let_go(ended)
+            except MemoryError:                 # none for the empty things that take the place of the full: those go with `self`
+                logger.warning("%s: closed for want of memory with some of it kept, until this object goes", self.path)
             if ended:
                 self._directory.close()
             else:

@@ -2,6 +2,7 @@
 
     fuzz seeds                          tests/corpus/ begun: what the engines write, small
     fuzz build                          the parsers in C, with clang: libFuzzer, AddressSanitizer, UndefinedBehaviorSanitizer
+                                        (what mutates for those in Python is built when it is first needed)
     fuzz run PARSER... --executions N   so many inputs each; counts are kept, and added to those of the runs before
     fuzz keep                           the corpora made small: the fewest inputs that reach all that was reached
 
@@ -40,13 +41,24 @@ def clang():
     return found
 
 
+def compiled(source, made, *directives):
+    subprocess.run([sys.executable, "-m", "cython", "-3", "-X", "boundscheck=False", "-X", "wraparound=False", "-X",
+                    "cdivision=True", *directives, source, "-o", made], check=True, cwd=ROOT)
+
+
+def build_mutator():
+    """What the parsers in Python are fuzzed with."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    made = BUILD / "mutator.c"
+    compiled("tests/fuzz/mutator.pyx", made)
+    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-shared", "-fPIC", "-I" + sysconfig.get_path("include"), made,
+                    "-o", BUILD / "mutator.so"], check=True)
+
+
 def build():
     """One object of all parsers, and a program for each."""
-    BUILD.mkdir(parents=True, exist_ok=True)
     made, guide, thing = BUILD / "parsers.c", BUILD / "guide", BUILD / "parsers.o"
-    subprocess.run([sys.executable, "-m", "cython", "-3", "-X", "boundscheck=False", "-X", "wraparound=False", "-X",
-                    "cdivision=True", "-I", "src/lsm", "-I", "src", "-I", "tests/fuzz", "--module-name", "parsers",
-                    "tests/fuzz/parsers.pyx", "-o", made], check=True, cwd=ROOT)
+    compiled("tests/fuzz/parsers.pyx", made, "-I", "src/lsm", "-I", "src", "-I", "tests/fuzz", "--module-name", "parsers")
     text = made.read_text()                 # a cast to an atomic type, which clang 14 refuses
     made.write_text(text.replace("(lsm_atomic_int) ", "(int) ").replace("(lsm_atomic_ulong) ", "(unsigned long) "))
     guide.write_text(GUIDE)
@@ -71,6 +83,9 @@ def run(parser, executions, seed):
         place.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     if parser in plain.PARSERS:
+        if not (BUILD / "mutator.so").exists():
+            build_mutator()
+        sys.path.insert(0, str(BUILD))
         done, wrong = plain.run(parser, executions, seed, work, CORPUS / parser, found)
     else:
         command = [BUILD / parser, f"-runs={executions}", f"-seed={seed}", f"-max_len={PARSERS[parser]}", *LIMITS,

@@ -98,6 +98,13 @@ def dumps(format):
     return made
 
 
+def sheets():
+    yield "two", b"country,capital\r\nkenya,Nairobi\r\nrwanda,\"Kig\"\"ali\"\r\n"
+    yield "three", b"\xef\xbb\xbfname;country;x\n\na;b;\"two\nlines\"\n"
+    yield "five", b"1,2,country,4,5\na,b,c,d,e\n"
+    yield "short", b"a,b\nc\n"
+
+
 def requests():
     yield "get", b"GET /v1/keys/a%2Fb HTTP/1.1\r\nHost: x\r\n\r\n"
     yield "put", b"PUT /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nvalue"
@@ -107,7 +114,7 @@ def requests():
 
 SEEDS = {"log": logs, "payload": payloads, "data": lambda: [s for s in hashlogs() if s[0] == "data"], "hint": hints,
          "block": blocks, "table": tables, "manifest": manifests, "hashlog": hashlog_manifests, "binary": dumps("binary"),
-         "jsonl": dumps("jsonl"), "text": dumps("text"), "http": requests}
+         "jsonl": dumps("jsonl"), "text": dumps("text"), "csv": sheets, "http": requests}
 
 
 def write(corpus):

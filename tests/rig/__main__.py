@@ -21,7 +21,7 @@ import time
 from rig.tally import ROOT, Enough, Skipped, Tally
 
 PEERS = ("peer_kill", "peer_power", "peer_errors", "peer_syncs", "peer_damage")
-ROWS = ("kill", "power", "sequences", "recovery", "faults", "options", "planted", *PEERS)
+ROWS = ("kill", "power", "sequences", "recovery", "faults", "options", "damage", "planted", *PEERS)
 KEPT = ROOT / "docs" / "reliability"
 
 

@@ -47,7 +47,7 @@ OF_PYTHON = (
     Fault("watermarks are not compared with what was recovered", "tree/recovery.py",
           "    if synced > sequence:", "    if False:", ("tests/test_log_damage.py", "tests/test_damage_log.py")),
     Fault("the newest log is not replayed", "tree/recovery.py",
-          "    for number in state.logs:", "    for number in state.logs[:-1]:", POWER),
+          "for number in state.logs], state", "for number in state.logs[:-1]], state", POWER),
     Fault("tombstones go though something older lies beneath", "tree/compact.py",
           "bottom=choice.last_level", "bottom=True", OPTIONS),
     Fault("merges do not ask what snapshots see", "tree/compact.py", "tree.store._moments, bottom", "list, bottom", OPTIONS),
@@ -72,8 +72,18 @@ OF_PYTHON = (
     Fault("hashlog: deletions go though something older lies beneath", "engines/hashlog/merge.py",
           "    drop_below = oldest_beside(state.files, (file.number for file in inputs))",
           "    drop_below = NOTHING_OLDER", HASHED, 8),
-    Fault("hashlog: watermarks are not compared with what was recovered", "engines/hashlog/recovery.py",
-          "    if synced > sequence:", "    if False:", ("tests/test_hashlog_damage.py",)),
+    Fault("hashlog: the marker's checksum is not compared", "engines/hashlog/manifest.py",
+          "    if checksum(data[:header.start(2)] + text) != header[2]:", "    if False:", ("damage", "hashlog")),
+    Fault("CURRENT's checksum is not compared", "tree/manifest.py",
+          "    if number is None or data != encode_current(number):", "    if number is None:", ("damage", "lsm")),
+    Fault("CURRENT names a manifest before it is there", "tree/manifest.py",
+          "    directory.create(manifest_name(state.number), encode(state))\n    directory.sync()\n",
+          "    directory.create(CURRENT_NEW, encode_current(state.number))\n    directory.rename(CURRENT_NEW, CURRENT)\n"
+          "    directory.create(manifest_name(state.number), encode(state))\n    directory.sync()\n", POWER),
+    Fault("pylsm: a block's checksum is not compared", "_pycore/table_format.py",
+          "    if masked_crc(memoryview(sealed)[:-4]) != int.from_bytes(sealed[-4:], \"little\"):", "    if False:", ("damage", "pylsm")),
+    Fault("pylsm: the lock is not taken", "_pycore/directory.py",
+          "            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n", "            pass\n", ("tests/test_engines.py",)),
 )
 
 OF_CORE = (

@@ -70,7 +70,9 @@ def core_with_switches():
 
 
 def noticed(by, rounds, source, number=0):
-    """Does this row, or do these tests, notice anything in the package at `source`? (whether, what was said)"""
+    """Does this row, or do these tests, notice anything in the package at `source`? (whether, what was said) It is noticed by a
+    violation, a test that fails, a death or a hang; what could not even begin has noticed nothing.
+"""
     path = os.pathsep.join([str(source), str(ROOT / "tests")])
     if len(by) == 2 and not by[0].startswith("tests/"):
         command = [sys.executable, "-m", "rig", by[0], "--engine", by[1], "--rounds", str(rounds), "--first"]
@@ -81,7 +83,8 @@ def noticed(by, rounds, source, number=0):
                               env={**os.environ, **QUIET, "PYTHONPATH": path, "LSM_PLANTED": str(number)})
     except subprocess.TimeoutExpired:
         return True, "it hangs"
-    return done.returncode != 0, (done.stdout + done.stderr)[-1500:]
+    said = (done.stdout + done.stderr)[-1500:]
+    return done.returncode < 0 or (done.returncode == 1 and ("VIOLATION" in done.stdout or " failed" in said)), said
 
 
 def play(engine, seed, number, tally):
@@ -108,6 +111,7 @@ def try_one(engine, faults, number, tally, source):
         return
     fault = faults[number - 1]
     found, said = noticed(fault.by, fault.rounds, source, number if engine == "core" else 0)
+    if os.environ.get("SAY"): print(said[-700:])
     tally.count("planted")
     if found:
         tally.count("noticed")

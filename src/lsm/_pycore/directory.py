@@ -11,6 +11,7 @@ Threads: a Directory may be shared.
 """
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import io
@@ -246,7 +247,8 @@ class Directory:
         file, self._lock = self._lock, None
         if file is not None:
             if self._lock_owner == os.getpid():
-                file.truncate(0)
+                with contextlib.suppress(OSError):      # on a file system that turned read-only; the name in it is for people
+                    file.truncate(0)
                 fcntl.flock(file, fcntl.LOCK_UN)
             file.close()
 

@@ -88,6 +88,9 @@ cdef object error_of_fault(Fault *fault, path):
 
 
 cdef int raise_fault(Fault *fault, path) except -1:
+    """Lack of memory is a MemoryError, whoever had none: the core or the system."""
+    if fault.kind == FAULT_SYSTEM and fault.error == _errno.ENOMEM:
+        raise MemoryError(fault.detail.decode("utf-8", "replace"))
     raise error_of_fault(fault, path)
 
 

@@ -12,7 +12,7 @@ the GIL.
 from lsm.core.hash_index cimport (
     HASH_ABSENT, HASH_SEGMENT_BITS, HashEntry, HashIndex, HashWalk, hash_entry_sequence, hash_entry_set, hash_entry_slice,
     hash_index_ask, hash_index_ask_entry, hash_index_bytes, hash_index_find, hash_index_forget_absent, hash_index_free,
-    hash_index_init, hash_index_insert, hash_index_next, hash_index_remove, hash_sequence_max,
+    hash_index_init, hash_index_insert, hash_index_next, hash_index_remove, hash_segment_next, hash_sequence_max,
 )
 
 
@@ -39,6 +39,7 @@ cdef class HashKeydir(Writer):
     cdef uint64_t moments               # counted since it was opened
     cdef Undo *newest                   # what the snapshots keep
     cdef Undo *oldest
+    cdef uint64_t undo_changes          # how often one of them left the list
 
     def __cinit__(self):
         pthread_mutex_init(&self.index_lock, NULL)
@@ -152,6 +153,15 @@ cdef class HashKeydir(Writer):
     @property
     def _recovered(self):
         return self.recovered
+
+
+cdef inline void _add(uint64_t *counter, uint64_t more) noexcept nogil:
+    """Under the index lock; who only wants to know reads it without."""
+    lsm_store_relaxed(counter, counter[0] + more)
+
+
+cdef inline void _take(uint64_t *counter, uint64_t less) noexcept nogil:
+    lsm_store_relaxed(counter, counter[0] - less)
 
 
 cdef inline void _place_of(const HashEntry *entry, DataPlace *place) noexcept nogil:

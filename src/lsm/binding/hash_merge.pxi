@@ -5,7 +5,7 @@ Threads: the background thread, while others read and write.
 
 
 cdef enum:
-    RELOCATE_STEPS = 512                # entries led elsewhere under one hold of the index lock
+    RELOCATE_STEPS = 512                # entries of a hint looked at under one hold of the index lock
 
 
 cdef class HashMerger(HashLoader):
@@ -49,30 +49,39 @@ cdef class HashMerger(HashLoader):
         return needed
 
     def _relocate(self, bytes hint not None, DataFile file not None):
-        """Lead the index to a merged file, which is on show: for every key whose newest record is the one that was copied."""
+        """Lead the index to a merged file, which is on show: for every key whose newest record is the one that was copied.
+        Answers how often it took the index lock: others get it in between, whatever the hint is full of."""
         cdef Input left = hint_entries(slice_of_bytes(hint))
+        cdef uint64_t holds = 0
+        cdef int status = 0
+        with nogil:
+            while status == 0:
+                pthread_mutex_lock(&self.index_lock)
+                status = self.relocate_some(&left, file)
+                pthread_mutex_unlock(&self.index_lock)
+                holds += 1
+                sched_yield()
+        return holds
+
+    cdef int relocate_some(self, Input *left, DataFile file) noexcept nogil:
+        """Some entries of the hint. 0 when there may be more."""
         cdef HintEntry entry
         cdef HashEntry *found
-        cdef size_t steps = 0
         cdef size_t total
-        with nogil:
-            pthread_mutex_lock(&self.index_lock)
-            while hint_next(&left, &entry) == 0:
-                total = data_record_bytes(entry.key.size, entry.value_size)
-                if tag_kind(entry.tag) == KIND_DELETE:
-                    file.counts.tombstones += total
-                    continue
-                found = hash_index_find(&self.index, key_hash(entry.key), entry.key)
-                if found != NULL and found.value_size != HASH_ABSENT and hash_entry_sequence(found) == tag_sequence(entry.tag):
-                    self.counts_of(found.file).live -= total
-                    hash_entry_set(found, <uint32_t>file.number, entry.offset, entry.value_size, tag_sequence(entry.tag))
-                    file.counts.live += total
-                steps += 1
-                if steps % RELOCATE_STEPS == 0:
-                    pthread_mutex_unlock(&self.index_lock)
-                    sched_yield()
-                    pthread_mutex_lock(&self.index_lock)
-            pthread_mutex_unlock(&self.index_lock)
+        cdef int step
+        for step in range(RELOCATE_STEPS):
+            if hint_next(left, &entry) != 0:
+                return -1
+            total = data_record_bytes(entry.key.size, entry.value_size)
+            if tag_kind(entry.tag) == KIND_DELETE:
+                _add(&file.counts.tombstones, total)
+                continue
+            found = hash_index_find(&self.index, key_hash(entry.key), entry.key)
+            if found != NULL and found.value_size != HASH_ABSENT and hash_entry_sequence(found) == tag_sequence(entry.tag):
+                _take(&self.counts_of(found.file).live, total)
+                hash_entry_set(found, <uint32_t>file.number, entry.offset, entry.value_size, tag_sequence(entry.tag))
+                _add(&file.counts.live, total)
+        return 0
 
     def _sync_logs(self):
         """Make every file that is not yet made for keeping durable as far as it goes now. A failure is final for the store."""

@@ -55,7 +55,6 @@ cdef class HashMoment:
         if self.undo != NULL:
             undo = self.undo
             self.undo = NULL
-            undo.open = False
             undo = _undo_leave(self.store, undo)
         self.store.unlock_index()
         _undo_free(undo)
@@ -91,38 +90,44 @@ cdef class HashMoment:
         return (<DataFile>files[number]).value_at(&place, wanted)
 
     def rows(self, span):
-        """The rows between the bounds of a Span, in its direction. The first time what lies between is sorted, from then on
-        everything, once."""
+        """The rows between the bounds of a Span, in its direction. The first time what lies between is sorted, or what the span's
+        limit allows of it, where that is few; from then on everything, once."""
         cdef HashSorted sorted_ = self.whole
         if sorted_ is None:
             if self.asked:
-                sorted_ = self.whole = self.sort(b"", None)
+                sorted_ = self.whole = self.sort(b"", None, False, None)
             else:
                 self.asked = True
-                sorted_ = self.sort(span.lower, span.upper)
+                sorted_ = self.sort(span.lower, span.upper, span.reverse, span.limit)
         return HashRows(sorted_, span.lower, span.upper, span.reverse, span.values)
 
-    cdef HashSorted sort(self, bytes lower, bytes upper):
+    cdef HashSorted sort(self, bytes lower, bytes upper, bint reverse, object limit):
         cdef HashSorted sorted_ = HashSorted.__new__(HashSorted)
         cdef HashStore store = self.store
-        cdef Slice low = slice_of_bytes(lower)
-        cdef Slice high
-        cdef bint bounded = upper is not None
+        cdef Gathering into
         cdef int status
-        high = slice_of_bytes(upper) if bounded else slice_of(NULL, 0)
+        into.low = slice_of_bytes(lower)
+        into.bounded = upper is not None
+        into.high = slice_of_bytes(upper) if upper is not None else slice_of(NULL, 0)
+        into.reverse = reverse
+        into.few = limit if limit is not None and limit <= GATHER_FEW else 0
+        into.rows = &sorted_.rows
+        into.keys = &sorted_.keys
         if store.gate & GATE_SHUT:
             store._refuse()
         sorted_.store = store
-        store.lock_index()
-        if self.undo == NULL:
-            store.unlock_index()
-            raise ClosedError("this snapshot is closed: take another one with db.snapshot()")
-        sorted_.files = store.files
         with nogil:
-            status = _gather_rows(self.undo, &store.index, low, bounded, high, &sorted_.rows, &sorted_.keys)
-            store.unlock_index()            # before the GIL is waited for
-        if status != 0:
+            status = _gather(self, store, &into)
+        if status == GATHER_NO_MEMORY:
             raise MemoryError
+        if store.gate & GATE_SHUT:
+            store._refuse()                 # closed meanwhile: there may be nothing in the index
+        store.lock_index()
+        if self.undo != NULL:
+            sorted_.files = store.files     # among them all that its rows lead to: the moment holds them
+        store.unlock_index()
+        if sorted_.files is None:
+            raise ClosedError("this snapshot is closed: take another one with db.snapshot()")
         with nogil:
             sorted_.sort()
         return sorted_

@@ -1,22 +1,13 @@
 """HashSorted, HashRows: the rows of a hashlog at one moment, in the order of their keys.
 
-Rows are sorted when they are first asked for: the keys, with where their records lie, are copied into one piece of memory.
+Rows are sorted when they are first asked for: the keys, with where their records lie, are copied into one piece of memory
+(hash_gather.pxi).
 
 Threads: one at a time goes through the rows; what is sorted may be shared.
 """
 from libc.stdlib cimport qsort
 
-from lsm.core.key cimport compare_keys, key_prefix
-
-
-ctypedef struct HashRow:
-    uint64_t prefix
-    const uint8_t *key                  # while rows are gathered: where in the bytes of keys
-    uint64_t sequence
-    uint32_t key_size
-    uint32_t value_size
-    uint32_t offset
-    uint32_t file
+from lsm.core.key cimport compare_keys
 
 
 cdef int _compare_rows(const void *a, const void *b) noexcept nogil:
@@ -25,52 +16,6 @@ cdef int _compare_rows(const void *a, const void *b) noexcept nogil:
     if one.prefix != other.prefix:
         return -1 if one.prefix < other.prefix else 1
     return compare_keys(one.key, one.key_size, other.key, other.key_size)
-
-
-cdef int _gather_rows(const Undo *undo, const HashIndex *now, Slice low, bint bounded, Slice high, Buffer *rows,
-                      Buffer *keys) noexcept nogil:
-    """Everything between the bounds that was there at the moment, unsorted. -1 for no memory."""
-    cdef HashIndex kept                     # of each key written since, what the oldest Undo says
-    cdef HashWalk walk
-    cdef const HashEntry *entry
-    cdef bint written = False
-    cdef int status = 0
-    if hash_index_init(&kept, UNDO_SEGMENT_BITS) != 0:
-        return -1
-    while undo != NULL and status == 0:
-        written = written or undo.kept.entries > 0
-        status = undo_pour(&undo.kept, &kept, False)
-        undo = undo.newer
-    memset(&walk, 0, sizeof(walk))
-    entry = hash_index_next(&kept, &walk)
-    while entry != NULL and status == 0:
-        status = _gather_row(entry, low, bounded, high, rows, keys)
-        entry = hash_index_next(&kept, &walk)
-    memset(&walk, 0, sizeof(walk))
-    entry = hash_index_next(now, &walk)
-    while entry != NULL and status == 0:
-        if not written or hash_index_find(&kept, key_hash(hash_entry_slice(entry)), hash_entry_slice(entry)) == NULL:
-            status = _gather_row(entry, low, bounded, high, rows, keys)
-        entry = hash_index_next(now, &walk)
-    hash_index_free(&kept)
-    return status
-
-
-cdef int _gather_row(const HashEntry *entry, Slice low, bint bounded, Slice high, Buffer *rows, Buffer *keys) noexcept nogil:
-    cdef Slice key = hash_entry_slice(entry)
-    cdef HashRow row
-    if entry.value_size == HASH_ABSENT or compare_slices(key, low) < 0 or (bounded and compare_slices(key, high) >= 0):
-        return 0
-    row.prefix = key_prefix(key.data, key.size)
-    row.key = <const uint8_t *><uintptr_t>keys.size
-    row.sequence = hash_entry_sequence(entry)
-    row.key_size = entry.key_size
-    row.value_size = entry.value_size
-    row.offset = entry.offset
-    row.file = entry.file
-    if buffer_append(rows, &row, sizeof(row)) != 0 or buffer_append(keys, key.data, key.size) != 0:
-        return -1
-    return 0
 
 
 @cython.final
@@ -96,11 +41,20 @@ cdef class HashSorted:
         return self.rows.size // sizeof(HashRow)
 
     cdef void sort(self) noexcept nogil:
+        """Once, when everything was gathered. Of what was found twice one is kept."""
+        cdef size_t size = self.size()
+        cdef size_t last = 0
         cdef size_t i
-        for i in range(self.size()):
+        if size == 0:
+            return
+        for i in range(size):
             self.row(i).key = self.keys.data + <size_t><uintptr_t>self.row(i).key
-        if self.rows.size > 0:
-            qsort(self.rows.data, self.size(), sizeof(HashRow), _compare_rows)
+        qsort(self.rows.data, size, sizeof(HashRow), _compare_rows)
+        for i in range(1, size):
+            if _compare_rows(self.row(i), self.row(last)) != 0:
+                last += 1
+                self.row(last)[0] = self.row(i)[0]
+        self.rows.size = (last + 1) * sizeof(HashRow)
 
     cdef size_t bound(self, Slice key) noexcept nogil:
         """The number of the first row whose key is not below `key`."""

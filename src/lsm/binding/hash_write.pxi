@@ -129,17 +129,17 @@ cdef class HashWriter(HashKeydir):
     cdef inline void lead_to(self, HashEntry *entry, const DataRecord *record, uint64_t offset, size_t total) noexcept nogil:
         """The index follows a record that was appended to the active file. A deleted key's entry says absent then."""
         if entry != NULL and entry.value_size != HASH_ABSENT:
-            self.counts_of(entry.file).live -= data_record_bytes(entry.key_size, entry.value_size)
-            self.index.present -= 1
+            _take(&self.counts_of(entry.file).live, data_record_bytes(entry.key_size, entry.value_size))
+            _take(&self.index.present, 1)
         if record.kind == KIND_DELETE:
-            self.active.counts.tombstones += total
+            _add(&self.active.counts.tombstones, total)
             if entry != NULL:
                 entry.value_size = HASH_ABSENT
             return
         hash_entry_set(entry, <uint32_t>self.active.number, <uint32_t>(offset >> 3), <uint32_t>record.value.size,
                        record.sequence)
-        self.active.counts.live += total
-        self.index.present += 1
+        _add(&self.active.counts.live, total)
+        _add(&self.index.present, 1)
 
     cdef inline void show_writes(self, uint64_t sequence, uint64_t given, uint64_t framed) noexcept nogil:
         lsm_store_relaxed(&self.bytes_written, self.bytes_written + given)

@@ -142,7 +142,7 @@ cdef class GroupSync(Gate):
     cdef int fail_sync(self, Fault *fault, SyncedFile log) except -1:
         lsm_set_bits(&self.gate, GATE_FAILED)       # before anybody else may write or sync
         try:
-            raise_fault(fault, log.directory.path)
+            raise error_of_fault(fault, log.directory.path)
         except BaseException as error:
             self.fail(error)
             raise

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from lsm.contract.arguments import as_bytes
 from lsm.contract.reading import Reading
-from lsm.contract.rows import Cursor, Rows
+from lsm.contract.rows import Cursor, Frozen, Rows
 from lsm.contract.span import Span
 from lsm.errors import ClosedError
 
@@ -32,10 +32,17 @@ class Moment(ABC):
         """Let go of what is held. May be called again."""
 
 
+class Shown(Frozen, Protocol):
+    """What a snapshot stands on: a Moment, or one that a core has in C."""
+
+    def find(self, key: bytes) -> bytes | None:
+        """As Moment.find."""
+
+
 class Shared:
     """A moment that several hold: it is closed when the last of them has closed its own Shared."""
 
-    def __init__(self, moment: Moment, holders: list[int] | None = None) -> None:
+    def __init__(self, moment: Shown, holders: list[int] | None = None) -> None:
         self._moment = moment
         self._holders = holders if holders is not None else []      # one entry each; append and pop are single steps
         self._holders.append(1)
@@ -62,7 +69,7 @@ class Snapshot(Reading):
     Close it, or use `with`; its scans and cursors go on.
     """
 
-    def __init__(self, moment: Moment, check: Callable[[], object], closed: Callable[[], bool]) -> None:
+    def __init__(self, moment: Shown, check: Callable[[], object], closed: Callable[[], bool]) -> None:
         """`check` raises when the database was closed, `closed` tells."""
         self._moment = Shared(moment)
         self._check_database = check

@@ -98,15 +98,19 @@ class SimpleEngine(Engine):
     def _write(self, operations: Iterable[tuple[bytes, bytes | None]], sync: bool) -> None:
         self._check()                       # in the child of a fork nobody gives the lock back
         with self._lock:
-            if self._writing:
-                raise BusyError(f"{self.path}: a signal handler or finalizer writes in the middle of a write of its own thread: "
-                                "let it set a flag, and write outside of it")
+            self._check_between()
             self._check_writable()
             self._writing = True
             try:
                 self._apply(operations, sync)
             finally:
                 self._writing = False
+
+    def _check_between(self) -> None:
+        """Refuse who comes in the middle of a write of its own thread. `_lock` is held, and lets that thread in again."""
+        if self._writing:
+            raise BusyError(f"{self.path}: a signal handler or finalizer used the database in the middle of a write of its own "
+                            "thread: let it set a flag, and use the database outside of it")
 
     def write_batch(self, *, sync: bool = False) -> Batch:
         """A batch to gather writes in; as a `with` block it is written at its end, dropped when the block raises."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from lsm.contract.span import Span
-from lsm.errors import Error
+from lsm.errors import BusyError, Error
 
 Row = tuple[bytes, bytes]
 
@@ -40,7 +40,10 @@ class Steadfast:
         except StopIteration:
             raise
         except Error as error:
-            self._damage = error
+            if isinstance(error, BusyError):            # that passes
+                self._rows = self._begin(self._rest())
+            else:
+                self._damage = error
             raise
         except BaseException:
             self._rows = self._begin(self._rest())

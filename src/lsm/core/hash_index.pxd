@@ -411,17 +411,25 @@ ctypedef struct HashWalk:
     size_t slot
 
 
+cdef inline HashEntry *hash_segment_next(const HashIndex *self, HashWalk *walk) noexcept nogil:
+    """The next entry of the segment where the walk is, absent ones too; behind the last NULL, and the walk is in the next one."""
+    cdef HashSegment *segment = &self.segments[walk.segment]
+    while walk.slot < <size_t>segment.lines * HASH_LINE_SLOTS:
+        walk.slot += 1
+        if segment.slots[walk.slot - 1] != 0:
+            return hash_entry_of(self, segment.slots[walk.slot - 1])
+    walk.segment += 1
+    walk.slot = 0
+    return NULL
+
+
 cdef inline HashEntry *hash_index_next(const HashIndex *self, HashWalk *walk) noexcept nogil:
     """The entries in no order, one by one, absent ones too; NULL behind the last. A walk begins as zeros."""
-    cdef HashSegment *segment
+    cdef HashEntry *entry
     while walk.segment < <size_t>1 << self.bits:
-        segment = &self.segments[walk.segment]
-        while walk.slot < <size_t>segment.lines * HASH_LINE_SLOTS:
-            walk.slot += 1
-            if segment.slots[walk.slot - 1] != 0:
-                return hash_entry_of(self, segment.slots[walk.slot - 1])
-        walk.segment += 1
-        walk.slot = 0
+        entry = hash_segment_next(self, walk)
+        if entry != NULL:
+            return entry
     return NULL
 
 

@@ -262,7 +262,7 @@ cdef inline int posix_truncate(File *file, uint64_t size) noexcept nogil:
             self.room = 0
         error = lsm_truncate(self.fd, size)
     if error == 0:
-        file.size = size
+        _publish_size(&file.size, size)
     return error
 
 

@@ -28,6 +28,9 @@ from lsm.core.simulated_disk cimport (
 from lsm.core.window cimport WINDOW_FIRST, WINDOW_LARGEST
 
 
+cdef extern from "lsm_bits.h" nogil:
+    void _publish_size "lsm_store_release"(uint64_t *p, uint64_t value)
+
 cdef extern from "posix.h" nogil:
     int ENODATA, EWOULDBLOCK
     int getpid()
@@ -181,7 +184,7 @@ cdef inline int _write(SimFile *self, const void *data, size_t size) noexcept no
     if error == 0:
         memcpy(self.node.data + self.file.size, data, size)
         error = _note(&self.file, SIM_APPEND, 0, self.file.size, data, size)
-        self.file.size = end
+        _publish_size(&self.file.size, end)
     else:
         _note(&self.file, SIM_APPEND, error, self.file.size, NULL, 0)
     return error
@@ -256,7 +259,7 @@ cdef inline int simulated_truncate(File *file, uint64_t size) noexcept nogil:
     if error == 0:
         error = sim_resize(disk, self.node, size)
     if error == 0:
-        file.size = size
+        _publish_size(&file.size, size)
     _note(file, SIM_TRUNCATE, error, size, NULL, 0)
     return _leave_disk(disk, error)
 

@@ -92,34 +92,52 @@ class BTreeStats:
 
 
 class _Gate:
-    """Many readers, or one who changes what they read in.
+    """Many readers, or one who changes what they read in. Who comes when a change is wanted waits behind it, so readers, however
+    many and quick, cannot keep it from coming.
 
     Who reads holds one of a few locks meanwhile, who changes all of them. Each is taken by a `with` and nothing else: so a
-    signal's handler that raises leaves none behind.
+    signal's handler that raises leaves none behind. Who holds one, and is here again by a handler or a finalizer, must not wait for
+    a change that waits for him.
     """
 
     def __init__(self) -> None:
         self._locks = tuple(RLock() for _ in range(READ_LOCKS))
         self._numbers = count()
+        self._turn = RLock()            # of the change that is wanted, until it is made
+        self._wanted = False
         self._changer = 0               # the thread that changes
 
     def lock(self) -> RLock:
-        """For a reading by this thread; threads seldom share one."""
+        """For a reading by this thread; threads seldom share one. It lets its own thread in again."""
+        if self._wanted and not self._is_reading():
+            with self._turn:
+                pass
         return self._locks[(get_ident() >> 12) % READ_LOCKS]
 
     def next_lock(self) -> RLock:
-        """For all readings of one moment: one thread at a time uses a transaction."""
+        """For all readings of one moment: one thread at a time uses a transaction. `check_entry` comes before each."""
         return self._locks[next(self._numbers) % READ_LOCKS]
+
+    def _is_reading(self) -> bool:
+        return any(lock._is_owned() for lock in self._locks)        # type: ignore[attr-defined]
 
     def check_entry(self) -> None:
         """Refuse who would wait for itself: a handler or finalizer in the middle of a reading, or a change, of its thread."""
-        if self._changer == get_ident() or any(lock._is_owned() for lock in self._locks):    # type: ignore[attr-defined]
+        if self._changer == get_ident() or self._is_reading():
             raise BusyError("a signal handler or finalizer used the database in the middle of a reading of its own thread: let "
                             "it set a flag, and use the database outside of it")
+        if self._wanted:
+            with self._turn:
+                pass
 
     def alone(self, change: Callable[[], object]) -> None:
         """Change. One at a time: the caller holds the engine's lock."""
-        self._alone(READ_LOCKS, change)
+        with self._turn:
+            try:
+                self._wanted = True
+                self._alone(READ_LOCKS, change)
+            finally:
+                self._wanted = False
 
     def _alone(self, locks: int, change: Callable[[], object]) -> None:
         if locks:
@@ -435,6 +453,7 @@ class BTreeMoment(Moment):
     def find(self, key: bytes) -> bytes | None:
         if len(key) > self._engine.traits.key_bytes_max:
             return None
+        self._engine._gate.check_entry()
         with self._lock, self._engine._told():
             return self._held().get(_stored(key))               # type: ignore[no-any-return]
 
@@ -446,6 +465,7 @@ class BTreeMoment(Moment):
     def rows(self, span: Span) -> Iterator[tuple[bytes, bytes]]:
         lower, upper, most = span.lower, span.upper, STRETCH_FIRST
         while True:
+            self._engine._gate.check_entry()
             with self._lock, self._engine._told():
                 stretch = self._stretch(lower, upper, span.reverse, most)
             yield from stretch

@@ -100,9 +100,10 @@ class Memory(SimpleEngine):
             self._bytes -= len(key) + len(had)
 
     def _settle(self) -> None:
-        """Before anything is read: finish what was interrupted. `_lock` is held; not in the middle of a write, by a handler."""
-        if not self._writing:
-            self._finish()
+        """Before anything is read: finish what was interrupted. `_lock` is held; in the middle of a write a batch is there in part,
+        and who began to look at that moment would see it change."""
+        self._check_between()
+        self._finish()
 
     def _finish(self) -> None:
         """The interruption may have come in the middle of a step of a SortedDict, whose keys then do not agree with its dict:

@@ -7,7 +7,6 @@ Threads: any, for every method.
 """
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +14,6 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from lsm import _core
-from lsm.background import passes
 from lsm.contract.engine import Engine
 from lsm.contract.moment import Snapshot
 from lsm.contract.report import Progress, Report
@@ -23,17 +21,15 @@ from lsm.contract.rows import Cursor, Rows
 from lsm.contract.span import Span
 from lsm.contract.traits import Traits
 from lsm.engines.hashlog import inspect, manifest, recovery
+from lsm.engines.hashlog.checkpoint import link_into
 from lsm.engines.hashlog.datafiles import DataFiles
 from lsm.engines.hashlog.inspect import HashStats
 from lsm.engines.hashlog.manifest import State
-from lsm.engines.hashlog.merge import carry_out
 from lsm.engines.hashlog.merger import Merger
 from lsm.engines.hashlog.options import HashLogOptions
-from lsm.errors import NotADatabaseError, StorageError
+from lsm.errors import NotADatabaseError
 from lsm.lifecycle import Lifecycle
 from lsm.opening import check_arguments, check_lock_timeout, read_beside_a_writer
-
-logger = logging.getLogger("lsm")
 
 
 class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # its methods are C and have shapes of their own
@@ -75,62 +71,21 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
         state = before or State(database_id=os.urandom(16))
         chosen = HashLogOptions.from_keywords(options or state.options, **keywords)
         files = self._files_of(directory, replace(state, options=chosen), cache)
+        files.on_disk = before
         files.next_file = max(files.next_file, manifest.highest_number(names) + 1)
         replayed = recovery.load(files)
+        # whichever HASHLOG is the next, it drops the files that held nothing, and those behind a tear, where a recovery would end
+        files.state = replace(files.state, open=tuple(file.number for file in files.recovered))
         if before is None:
             files.install(files.state)          # a database is there from the moment that HASHLOG is
         self._begin_hash(replayed.sequence, state.last_sequence)
-        self._keep_recovered(files, replayed)
-        self._name_recovered(files, replayed)
+        if not recovery.keep(files, replayed.sequence) and replayed.torn is not None:
+            files.directory.truncate(*replayed.torn)    # or the next recovery would end there, before newer files
         if not files.recovered:
             self._begin_hash(replayed.sequence, replayed.sequence)
-        self._remove_unnamed(files, before)
+        recovery.tidy(files)
         self.options, self._data = chosen, files
         self._merger = Merger(files, background)
-
-    def _name_recovered(self, files: DataFiles, replayed: recovery.Replayed) -> None:
-        """Have HASHLOG drop the files that held nothing, and before anything is written those behind a tear: the next recovery
-        would end at them, before newer files."""
-        named = tuple(file.number for file in files.recovered)
-        if files.state.open == named:
-            return
-        try:
-            files.install(replace(files.state, open=named))
-        except StorageError as error:
-            if replayed.torn is not None or not passes(error):
-                raise
-            logger.warning("%s: no room to drop files without records, trying again later: %s", self.path, str(error))
-
-    def _remove_unnamed(self, files: DataFiles, found: State | None) -> None:
-        """Remove what HASHLOG does not name, and note options that were given. Nothing is removed before a HASHLOG was made here:
-        the process before may have failed to make durable the one that was `found`."""
-        given = found is not None and found.options != files.state.options
-        unnamed = files.unnamed()
-        if files.installed == 0 and (unnamed or given):
-            try:
-                files.install(files.state)
-            except StorageError as error:
-                if given or not passes(error):
-                    raise
-                logger.warning("%s: no room to be rid of files that are not needed, the next open tries again: %s", self.path,
-                               str(error))
-                return
-        for name in unnamed:
-            files.directory.unlink(name)
-
-    def _keep_recovered(self, files: DataFiles, replayed: recovery.Replayed) -> None:
-        """What was replayed goes to files for keeping before anything else; without room for that, once there is room. Until
-        then nothing can be synced: the pages of these files may never have reached the disk."""
-        if not files.recovered:
-            return
-        try:
-            carry_out(files, list(files.recovered), replayed.sequence, lambda: None)
-        except StorageError as error:
-            if not passes(error):
-                raise
-            logger.warning("%s: no room to copy what was recovered, trying again later: %s", self.path, str(error))
-            if replayed.torn is not None:
-                files.directory.truncate(*replayed.torn)    # or the next recovery would end there, before newer files
 
     def _open_to_read(self, directory: _core.Directory, cache: _core.BlockCache | None, options: HashLogOptions | None,
                       keywords: dict[str, Any]) -> None:
@@ -166,8 +121,8 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
         self._merger.wait_until_kept(self._data.recovered)      # type: ignore[union-attr]
 
     def _moment_closed(self) -> None:
-        """Merged files that were kept for it may go."""
-        if self._merger is not None and self._data.retired:
+        """Merged files that were kept for it may go; and what it kept may be older moments' to keep."""
+        if self._merger is not None and (self._data.retired or _core.has_closed_moments(self)):
             self._merger.tell()
 
     # ------------------------------------------------------------ reading
@@ -219,25 +174,7 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
             self._refuse()
         with self._merger.without_merges():     # type: ignore[union-attr]  # it would leave out what is overwritten now
             self.flush()
-            self._uninterrupted(lambda: self._link_to(path))
-
-    def _link_to(self, path: str | os.PathLike[str]) -> None:
-        target = self._directory_beside(path)
-        try:
-            names = target.list()
-            if names:
-                raise NotADatabaseError(path, f"a checkpoint needs a new or empty directory, this one holds {names[0]!r}")
-            with self._data.lock:
-                state = self._data.state
-                for meta in state.files:
-                    for name in (_core.data_file_name(meta.number), _core.hint_file_name(meta.number)):
-                        if name.endswith("data") or self._directory.exists(name):
-                            self._directory.link(name, target)
-            target.sync()
-            manifest.prepare(target, replace(state, open=()))
-            manifest.switch(target)
-        finally:
-            target.close()
+            self._uninterrupted(lambda: link_into(self._directory_beside(path), self._data))
 
     def _directory_beside(self, path: str | os.PathLike[str]) -> _core.Directory:
         return _core.Directory(path, create=True)
@@ -247,7 +184,7 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
         not raised; StorageError and ClosedError are raised. `progress` is called after each file with the bytes read so far.
         Cost: reads everything; reading and writing go on beside it."""
         self._check_open()
-        return inspect.verify(self._data, self, self.read_only, progress)
+        return inspect.verify(self._data, self._check_open, self.read_only, progress)
 
     def stats(self) -> HashStats:
         """What the database holds and what it has done since it was opened, the memory of the index above all."""
@@ -261,13 +198,7 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
 
     def _settle(self) -> None:
         files = self._data
-        if files.recovered:
-            try:
-                carry_out(files, list(files.recovered), self._recovered, lambda: None)
-            except StorageError as error:
-                if not passes(error):
-                    raise
-                logger.warning("%s: no room to copy what was recovered, the next open tries again: %s", self.path, str(error))
+        recovery.keep(files, self._recovered)
         files.settle()
 
     def _let_go(self, ended: bool) -> None:

@@ -16,7 +16,6 @@ holds it itself (`Gate._uninterrupted`), as a signal handler may wait for who wa
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import threading
 import weakref
@@ -28,9 +27,7 @@ from lsm import _core
 from lsm.background import Dropped, passes
 from lsm.engines.hashlog import manifest
 from lsm.engines.hashlog.manifest import FileMeta, State
-from lsm.errors import CorruptionError, Error, StorageError
-
-logger = logging.getLogger("lsm")
+from lsm.errors import CorruptionError, StorageError
 
 FILE_BYTES_LIMIT = 1 << 32
 
@@ -51,6 +48,7 @@ class DataFiles:
         self.directory = directory
         self.cache = cache
         self.state = state
+        self.on_disk: State | None = None                       # what HASHLOG says; opening may find no room for the state yet
         self.next_file = state.next_file
         self.kept: dict[int, _core.DataFile] = {}               # by number: what the state's `files` are
         self.recovered: tuple[_core.DataFile, ...] = ()         # of an earlier process, not yet made for keeping
@@ -192,7 +190,8 @@ class DataFiles:
 
     def _make_hint(self, number: int, hint: bytes) -> None:
         name = _core.hint_file_name(number)
-        self._remove_if_there(name)
+        if name in self.directory.list():
+            self.directory.unlink(name)
         self.directory.create(name, hint)
 
     # ------------------------------------------------------------ installation
@@ -216,7 +215,7 @@ class DataFiles:
             if not (isinstance(error, StorageError) and passes(error)):
                 self.store._fail(error)         # which of the two is current, only the next open can tell
             raise
-        self.state = state
+        self.state = self.on_disk = state
         self.installed += 1
 
     def replace_files(self, inputs: list[_core.DataFile], outputs: list[tuple[FileMeta, _core.DataFile, bytes]],
@@ -266,23 +265,3 @@ class DataFiles:
     def let_go(self) -> None:
         """After closing."""
         self.kept, self.recovered, self.written, self.active, self.retired = {}, (), (), None, []
-
-    # ------------------------------------------------------------ files that nothing refers to
-
-    def unnamed(self) -> list[str]:
-        """What lies there and HASHLOG does not name: it was being made, or had been merged, when the crash came."""
-        named = {meta.number for meta in self.state.files} | set(self.state.open)
-        found = [(name, manifest.numbered(name)) for name in self.directory.list()]
-        return [name for name, file in found if file is not None and file[0] not in named]
-
-    def _remove_if_there(self, name: str) -> None:
-        if name in self.directory.list():
-            self.directory.unlink(name)
-
-    def remove(self, names: Iterable[str]) -> None:
-        """Files of a merge that came to nothing. What cannot be removed, the next open removes."""
-        for name in names:
-            try:
-                self._remove_if_there(name)
-            except (Error, OSError) as error:
-                logger.warning("could not remove %s: %s", name, str(error))

@@ -5,6 +5,7 @@ Threads: any; what is damaged is reported, not raised.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lsm import _core
@@ -101,7 +102,7 @@ def stats(files: DataFiles, store: _core.HashStore, merger: Merger | None) -> Ha
         longest_stall_seconds=merger.longest_stall_seconds if merger else 0.0)
 
 
-def verify(files: DataFiles, store: _core.HashStore, read_only: bool, progress: Progress | None = None) -> Report:
+def verify(files: DataFiles, check_open: Callable[[], None], read_only: bool, progress: Progress | None = None) -> Report:
     report = Report()
     begun: list[list[tuple[_core.DataFile, int]]] = []
 
@@ -112,13 +113,13 @@ def verify(files: DataFiles, store: _core.HashStore, read_only: bool, progress: 
             report.note(lambda: _verify_manifest(files, read_only))
 
     try:
-        store._uninterrupted(begin)
+        files.store._uninterrupted(begin)
         for file, size in begun[0]:
             report.note(lambda file=file, size=size: _verify_file(files, file, size, read_only))    # type: ignore[misc]
             if progress is not None:
                 progress(report.bytes)
     except (StorageError, ClosedError):
-        store._check_open()                         # closed meanwhile? then that is why
+        check_open()                                # closed meanwhile? then that is why
         raise
     return report
 
@@ -126,7 +127,7 @@ def verify(files: DataFiles, store: _core.HashStore, read_only: bool, progress: 
 def _verify_manifest(files: DataFiles, read_only: bool) -> Checked:
     """HASHLOG on disk must say what is known in memory, unless another process may be writing."""
     state = manifest.load(files.directory)
-    if not read_only and state != files.state:
+    if not read_only and state != files.on_disk:
         raise CorruptionError(os.path.join(files.directory.path, manifest.MARKER), 0, "it is not what was written there")
     return 0, files.directory.size(manifest.MARKER), []
 

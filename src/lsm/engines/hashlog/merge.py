@@ -13,6 +13,7 @@ Threads: the background thread; one merge at a time.
 """
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ from lsm import _core
 from lsm.engines.hashlog import manifest
 from lsm.engines.hashlog.datafiles import DataFiles
 from lsm.engines.hashlog.manifest import FileMeta
+from lsm.errors import Error
+
+logger = logging.getLogger("lsm")
 
 MERGE_FILES_MAX = 8             # of those that waste room, at a time: then what they wasted is free for the next
 SMALL_FILES_MAX = 8             # files below a quarter of the full size that may lie about
@@ -118,7 +122,7 @@ def carry_out(files: DataFiles, inputs: list[_core.DataFile], last_sequence: int
     except BaseException:
         named = {meta.number for meta in files.state.files}
         if store._failure is None:
-            files.remove(name for name in made if manifest.numbered(name)[0] not in named)     # type: ignore[index]
+            _remove(files, (name for name in made if manifest.numbered(name)[0] not in named))     # type: ignore[index]
         raise
     files.counters.merges += 1
     files.counters.bytes_merged_in += sum(file.size for file in inputs)
@@ -132,3 +136,13 @@ def _write(files: DataFiles, builder: _core.DataBuilder, made: list[str]) -> tup
         files.directory.create(name, contents)
     meta = FileMeta(builder.number, len(data), builder.records, builder.min_sequence, builder.max_sequence)
     return meta, files.open_file(meta.number, meta.size), hint
+
+
+def _remove(files: DataFiles, names: Iterable[str]) -> None:
+    """What was made for nothing. What cannot be removed, the next open removes."""
+    for name in names:
+        try:
+            if files.directory.exists(name):
+                files.directory.unlink(name)
+        except (Error, OSError) as error:
+            logger.warning("could not remove %s: %s", name, str(error))

@@ -55,6 +55,8 @@ class Merger(Background):
             self._merge(everything(self.weighed(), files.state.options.file_bytes))
             for token in wanted:
                 self.wanted.pop(token, None)
+        elif _core.has_closed_moments(files.store):
+            _core.pour_closed_moments(files.store)
         elif files.has_retired():
             with files.lock:
                 files.show()
@@ -96,7 +98,8 @@ class Merger(Background):
             merges = not all(hold.begun for hold in self.holds.copy())
         else:
             merges = bool(self.wanted or self.held)
-        return bool(merges or self.files.recovered or self.files.written or self.files.has_retired())
+        return bool(merges or self.files.recovered or self.files.written or self.files.has_retired()
+                    or _core.has_closed_moments(self.store))
 
     @contextmanager
     def without_merges(self) -> Iterator[None]:

@@ -21,8 +21,11 @@ import os
 from dataclasses import dataclass
 
 from lsm import _core
+from lsm.background import passes
+from lsm.engines.hashlog import manifest
 from lsm.engines.hashlog.datafiles import FILE_BYTES_LIMIT, DataFiles
-from lsm.errors import CorruptionError
+from lsm.engines.hashlog.merge import carry_out
+from lsm.errors import CorruptionError, StorageError
 from lsm.tree.recovery import replay_run
 
 logger = logging.getLogger("lsm")
@@ -85,3 +88,43 @@ def _replay(files: DataFiles) -> Replayed:
     names = [(number, _core.data_file_name(number)) for number in state.open]
     sequence, torn = replay_run(files.directory.path, names, state.last_sequence, _core.LOG_HEADER, read, watermark)
     return Replayed(tuple(found), sequence, torn)
+
+
+def keep(files: DataFiles, sequence: int) -> bool:
+    """Copy what was replayed into files for keeping. Without room for that False: it is done once there is room, and until then
+    nothing can be synced, as the pages of these files may never have reached the disk."""
+    if not files.recovered:
+        return True
+    try:
+        carry_out(files, list(files.recovered), sequence, lambda: None)
+    except StorageError as error:
+        if not passes(error):
+            raise
+        logger.warning("%s: no room to copy what was recovered, trying again later: %s", files.directory.path, str(error))
+        return False
+    return True
+
+
+def tidy(files: DataFiles) -> None:
+    """Have HASHLOG say what is so now, options that were given too, and remove what it does not name. Nothing is removed before
+    a HASHLOG was made here: the process before may have failed to make durable the one that was found. Without room all of this
+    waits: nothing is written before the HASHLOG that names the file for it."""
+    unnamed = _unnamed(files)
+    if files.installed == 0 and (unnamed or files.state != files.on_disk):
+        try:
+            files.install(files.state)
+        except StorageError as error:
+            if not passes(error):
+                raise
+            logger.warning("%s: no room to note what changed while it was opened, trying again later: %s", files.directory.path,
+                           str(error))
+            return
+    for name in unnamed:
+        files.directory.unlink(name)
+
+
+def _unnamed(files: DataFiles) -> list[str]:
+    """What lies there and HASHLOG does not name: it was being made, or had been merged, when the crash came."""
+    named = {meta.number for meta in files.state.files} | set(files.state.open)
+    found = [(name, manifest.numbered(name)) for name in files.directory.list()]
+    return [name for name, file in found if file is not None and file[0] not in named]
