@@ -1,4 +1,5 @@
-"""No file descriptor left (EMFILE): a file that could not be made was not begun. Writes are refused while it lasts, and go on after."""
+"""No file descriptor left (EMFILE): a file that could not be made was not begun. Writes are refused while it lasts, and go
+on after."""
 import errno
 
 import pytest

@@ -332,8 +332,8 @@ def test_sockets_are_counted_before_tls(tmp_path, monkeypatch, loop):
     if loop == "asyncio":
         monkeypatch.setattr(serve, "find_spec", lambda name: None)
     certificate, key = tmp_path / "tls.pem", tmp_path / "tls.key"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(key),
-                    "-out", str(certificate), "-days", "1", "-subj", "/CN=localhost"], check=True, capture_output=True)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
+                    str(key), "-out", str(certificate), "-days", "1", "-subj", "/CN=localhost"], check=True, capture_output=True)
     with serving(tmp_path / "db", "memory", certificate=certificate, certificate_key=key, connections=16, connections_per_peer=6,
                  head_seconds=60) as served:
         crowd, wires = served.server.config.http, []

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from base64 import urlsafe_b64decode
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -238,6 +239,11 @@ def test_a_batch_may_be_as_large_as_its_limits_say(client, served):
     assert dict(served.engine) == {key.encode(): value.encode() for key, value in values.items()}
 
 
+def test_a_body_that_does_not_say_it_is_json_is_told_to(client):
+    answer = client.post("/v1/batch", content=b'{"operations":[]}')
+    assert answer.status_code == 422 and "Content-Type: application/json" in answer.json()["detail"]
+
+
 def test_a_batch_under_conditions(client, served):
     served.engine.clear()
     assert batch(client, put("a", "1", if_none_match="*"), put("b", "1", if_none_match="*")).status_code == 200
@@ -286,6 +292,29 @@ def test_jobs(client, rows, kind):
     assert job["state"] == "done" and job["error"] is None
     assert job["progress"]["done_bytes"] == job["progress"]["of_bytes"]
     assert job["id"] in [one["id"] for one in client.get("/v1/jobs").json()["jobs"]]
+
+
+def test_a_compaction_tells_how_far_it_is(tmp_path):
+    """It was 0 bytes until it was done."""
+    go_on = threading.Event()
+
+    class Halfway(lsm.DB):
+        def compact(self):
+            half = Path(self.path) / "half.table"
+            half.write_bytes(bytes(1000))
+            go_on.wait(60)
+            half.unlink()
+
+    with serving(tmp_path / "db", made=lambda path, engine: Halfway(path)) as served, served.client() as client:
+        client.put("/v1/keys/a", content=b"1" * 5000)
+        location = client.post("/v1/jobs", json={"kind": "compact"}).headers["location"]
+        try:
+            while (job := client.get(location).json())["progress"]["done_bytes"] != 1000:
+                assert job["state"] in ("waiting", "running")
+                time.sleep(0.02)
+        finally:
+            go_on.set()
+        assert finished(client, location)["state"] == "done"
 
 
 def test_checkpoints(client, served, rows):

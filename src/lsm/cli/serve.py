@@ -25,7 +25,7 @@ def serve(
                                          autocompletion=complete_directory)],
     engine: EngineOrNew = None,
     host: Annotated[str, typer.Option(help="The address to listen on. One that others can reach needs a token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port; 0: any that is free.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0: any that is free.")] = 8080,
     token_file: Annotated[
         Optional[Path], typer.Option(help="Lines of `read TOKEN` or `write TOKEN`; mode 0600. Or set LSM_TOKEN, LSM_READ_TOKEN.",
                                        autocompletion=complete_path)

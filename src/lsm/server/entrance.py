@@ -110,9 +110,10 @@ class Entrance(asyncio.Protocol):
         self._task = self._loop.create_task(self._shake_hands(transport))
 
     async def _shake_hands(self, transport: Any) -> None:
-        shaking = self._loop.create_task(self._loop.start_tls(
-            transport, self, self._context, server_side=True, ssl_handshake_timeout=self._crowd.settings.head_seconds))
-        await asyncio.sleep(0)                      # from here on the transport is the handshake's, which has called for its beginning;
+        seconds = self._crowd.settings.head_seconds
+        shaking = self._loop.create_task(self._loop.start_tls(transport, self, self._context, server_side=True,
+                                                              ssl_handshake_timeout=seconds))
+        await asyncio.sleep(0)                      # from here on the transport is the handshake's, whose beginning is called for;
         self._loop.call_soon(self._hand_over, transport)        # this comes behind it, and before anything is read
         try:
             secure: Any = await shaking

@@ -18,7 +18,7 @@ from lsm.cli.watch import Watch
 SEED = 2_026
 
 
-def take(path: Path | None, quick: bool, json: bool) -> int:
+def take(path: Path | None, quick: bool, json: bool = False) -> int:
     """Run the whole tour; 0 when every promise was kept."""
     console = Console(highlight=False, soft_wrap=False, quiet=json)
     try:
