@@ -29,6 +29,7 @@ logger = logging.getLogger("lsm")
 
 RETRY_SECONDS = 1.0
 IDLE_SECONDS = 60.0
+PASSING = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
 class Stopping(Exception):
@@ -40,9 +41,9 @@ class Dropped(Error):
 
 
 def passes(error: BaseException) -> bool:
-    """Is it lack of room or of memory, after which the same may be tried again?"""
+    """Is it lack of room, of memory or of descriptors, after which the same may be tried again?"""
     return isinstance(error, MemoryError) or (
-        isinstance(error, StorageError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM) and not error.lasting)
+        isinstance(error, StorageError) and error.errno in PASSING and not error.lasting)
 
 
 class Wish:
