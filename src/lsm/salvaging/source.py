@@ -27,7 +27,7 @@ class Source:
         """`told` is called with the bytes read so far, now and then."""
         self._told = told
         self._read = self._untold = 0
-        self.path = os.path.abspath(os.fsdecode(path))
+        self.path = os.fsdecode(path)
         self._files: dict[str, int] = {}
         self.notes: list[str] = []
         try:
