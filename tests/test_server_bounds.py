@@ -236,7 +236,7 @@ def test_nothing_is_kept_of_what_was_answered(tmp_path):
 
 def test_a_write_that_was_given_up_before_it_began_is_not_done(tmp_path):
     """And its bytes are in the budget until no thread has them: a disk that stands still does not fill the memory."""
-    with serving(tmp_path / "db", made=Gated, answer_seconds=0.3) as served:
+    with serving(tmp_path / "db", made=Gated, answer_seconds=2) as served:
         service = service_of(served)
         served.engine.gate.clear()
         first = Asking(served, "PUT", "/v1/keys/first", content=b"x" * 1000)

@@ -69,9 +69,10 @@ def test_a_disk_that_stands_still(tmp_path):
 
 
 def test_an_answer_that_takes_too_long(tmp_path):
-    with serving(tmp_path / "db", made=Gated, answer_seconds=0.3) as served:
+    with serving(tmp_path / "db", made=Gated, answer_seconds=2) as served:
         served.engine.gate.clear()
         waiting = [Asking(served, "PUT", "/v1/keys/a", content=b"1"), Asking(served, "GET", "/v1/keys/a")]
+        until(lambda: served.server.config.app.service.store.writes.rounds == 1)      # given up before, it would not be done
         for one in waiting:
             one.join()
             assert (one.answer.status_code, one.answer.json()["error"]) == (503, "too_slow")
