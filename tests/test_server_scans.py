@@ -329,6 +329,65 @@ def test_checkpoints(client, served, rows):
     assert client.post("/v1/jobs", json={"kind": "checkpoint", "name": "monday.1"}).json()["error"] == "exists"
 
 
+@pytest.mark.parametrize("meanwhile", ["before", "after"])
+def test_a_job_that_fails_removes_nothing_of_others(tmp_path, meanwhile):
+    """Two servers may have one directory of checkpoints: the second removed what the first had just made."""
+    backups, theirs = tmp_path / "backups", tmp_path / "backups" / "monday"
+    backups.mkdir()
+
+    def other():
+        theirs.mkdir()
+        (theirs / "CURRENT").write_text("theirs")
+
+    class Slow(lsm.DB):
+        def checkpoint(self, path):
+            if meanwhile == "before":
+                other()
+            super().checkpoint(path)
+            if meanwhile == "after":
+                other()
+
+    with serving(tmp_path / "db", made=lambda path, engine: Slow(path), checkpoints=backups) as served, served.client() as client:
+        begun = client.post("/v1/jobs", json={"kind": "checkpoint", "name": "monday"})
+        job = finished(client, begun.headers["location"])
+        assert (job["state"], job["error"]["error"]) == ("failed", "exists")
+        assert [path.name for path in backups.rglob("*")] == ["monday", "CURRENT"] and (theirs / "CURRENT").read_text() == "theirs"
+
+
+def test_a_checkpoint_has_its_name_when_it_is_whole(tmp_path):
+    (tmp_path / "backups").mkdir()
+
+    class Failing(lsm.DB):
+        def checkpoint(self, path):
+            super().checkpoint(path)
+            assert not (tmp_path / "backups" / "monday").exists()
+            raise lsm.StorageError(5, "Input/output error")
+
+    with serving(tmp_path / "db", made=lambda path, engine: Failing(path), checkpoints=tmp_path / "backups") as served:
+        with served.client() as client:
+            begun = client.post("/v1/jobs", json={"kind": "checkpoint", "name": "monday"})
+            assert finished(client, begun.headers["location"])["error"]["error"] == "storage"
+    assert not list((tmp_path / "backups").iterdir())
+
+
+def test_a_verification_tells_where_the_damage_is(tmp_path, caplog):
+    with serving(tmp_path / "db") as served, served.client() as client:
+        served.engine.write_many((b"key:%05d" % n, b"x" * 100) for n in range(2000))
+        served.engine.flush()
+        table = next((tmp_path / "db").glob("*.table"))
+        with open(table, "r+b") as file:
+            file.seek(100)
+            byte = file.read(1)
+            file.seek(100)
+            file.write(bytes([byte[0] ^ 1]))
+        job = finished(client, client.post("/v1/jobs", json={"kind": "verify"}).headers["location"])
+    told = job["result"]
+    assert (job["state"], told["ok"], told["damaged"]) == ("done", False, len(told["damage"]))
+    assert told["damage"][0]["file"] == table.name and 0 <= told["damage"][0]["offset"] <= 100
+    assert urlsafe_b64decode(told["damage"][0]["last_key_b64"] + "==").startswith(b"key:0")
+    assert str(tmp_path) not in json.dumps(job) and table.name in caplog.text
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "/tmp/x", "a/b", "a\x00b", "-x", ".hidden", "a..b", "a.",
                                   "x" * 80, "ä", "a\n", None])
 def test_names_of_checkpoints_are_no_paths(client, served, name):

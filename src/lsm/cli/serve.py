@@ -43,7 +43,9 @@ def serve(
     json: Json = False,
 ) -> int:
     """Serve a database over HTTP until SIGTERM or Ctrl-C (docs/http.md)."""
-    limits = {} if value_bytes is None else {"value_bytes": value_bytes, "body_bytes": max(2 * value_bytes, 2 << 20)}
+    limits = {} if value_bytes is None else {"value_bytes": value_bytes, "body_bytes": max(2 * value_bytes, 2 << 20),
+                                               "in_flight_bytes": max(8 * value_bytes, 64 << 20),
+                                               "in_flight_bytes_per_peer": max(4 * value_bytes, 32 << 20)}
     if key_bytes is not None:
         limits.update(key_bytes=key_bytes, request_line_bytes=max(4 * key_bytes + 1024, 8192))
     return _serve(path, engine, token_file, json, host=host, port=port, host_names=tuple(host_name or ()), sync=sync,

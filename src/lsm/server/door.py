@@ -4,8 +4,9 @@ problems as answers, and the counting.
 Paths that hold a key do not go through a router: they are compared as the bytes that were sent, and the key is what
 percent-encoding says, decoded once; `/`, `..`, `//`, a line end are bytes of it like any other.
 
-Invariants: nothing is read of a body before host and token are right; no body is larger than its route's limit, nor all of them
-together than the budget; an answer that broke off is never ended as if it were whole.
+Invariants: nothing is read of a body before host and token are right, nor where there is none to send; no body is larger than its
+route's limit, nor all of them together than the budget, which counts what has come, not what was announced; an answer that broke
+off is never ended as if it were whole.
 Threads: the event loop.
 """
 from __future__ import annotations
@@ -29,10 +30,11 @@ logger = logging.getLogger("lsm.server")
 
 OPEN_PATHS = frozenset({b"/health", b"/docs", b"/openapi.json"})     # no token is asked
 READING = ("GET", "HEAD")
+WITHOUT_BODY = (*READING, "DELETE")
 BATCH = b"/v1/batch"
 OPERATION_PARTS = 8         # of an operation of a batch: itself, a comma, its members; and some more
 SMALL_PARTS = 32            # of any other body
-SMALL_BYTES = 16 << 10      # of a body that holds no value
+SMALL_BYTES = 4 << 10       # of a body that holds no value
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 NO_CACHE = (b"cache-control", b"no-cache")
 
@@ -60,7 +62,7 @@ class Door:
             if scope["type"] == "lifespan":
                 await self.api(scope, receive, send)
             return
-        call, started, status, over = Call(scope), perf_counter(), 0, False
+        call, started, status, over = Call(scope, self._budget), perf_counter(), 0, False
         metrics = self._metrics
 
         async def answer(message: Any) -> None:
@@ -97,7 +99,7 @@ class Door:
                     await problem.response()(scope, receive, answer)
         finally:
             metrics.running -= 1
-            self._budget.give_back(call.held)
+            call.hold.let_go()
             metrics.observe(call.method, call.route, status, perf_counter() - started)
 
     # ------------------------------------------------------------ may it?
@@ -146,6 +148,8 @@ class Door:
         return None
 
     def _most(self, call: Call) -> int:
+        if call.method in WITHOUT_BODY or call.path in OPEN_PATHS:
+            return 0
         if call.route == "/v1/keys/{key}":
             return self._settings.value_bytes
         return self._settings.body_bytes if call.path == BATCH or call.route == "/set/{key}" else SMALL_BYTES
@@ -160,12 +164,12 @@ class Door:
             raise Problem(422, "invalid", "the body has more members than there are")
 
     async def _read(self, call: Call, receive: Any) -> None:
-        """The body, whole. What it takes of the budget is noted in the call."""
+        """The body, whole, in the call's hold of the budget."""
         try:
             size = int(call.headers.get(b"content-length", b"0"))
         except ValueError:
             raise problems.bad_request("bad_length", "Content-Length is no number") from None
-        self._make_room(call, size)
+        self._check_size(call, size)
         parts: list[bytes] = []
         size = 0
         while True:
@@ -175,7 +179,8 @@ class Door:
             part = message.get("body", b"")
             if part:
                 size += len(part)
-                self._make_room(call, size)
+                self._check_size(call, size)
+                call.hold.grow(size)
                 parts.append(part)
             if not message.get("more_body", False):
                 break
@@ -183,13 +188,10 @@ class Door:
         self._check_shape(call)
         self._metrics.bytes_in += size
 
-    def _make_room(self, call: Call, size: int) -> None:
-        """For a body of so many bytes, as far as there is none yet."""
+    def _check_size(self, call: Call, size: int) -> None:
         if size > (most := self._most(call)):
-            raise Problem(413, "too_large", f"the body is over the limit of {most:,} bytes")
-        if size > call.held:
-            self._budget.take(size - call.held)
-            call.held = size
+            raise Problem(413, "too_large", f"the body is over the limit of {most:,} bytes" if most else
+                          f"{call.method} has no body here")
 
 
 class _Gone(Exception):

@@ -1,11 +1,14 @@
 """Jobs: work that takes long: compact, flush, verify, checkpoint. One at a time, in a thread of its own, in the order asked for.
 
-A checkpoint gets its name from the client, its directory from the operator: nothing a client says is a path.
+A checkpoint gets its name from the client, its directory from the operator: nothing a client says is a path. It is made whole beside
+its place and then given its name: what is there under a name is whole, and a job removes nothing but what it made itself, also when
+two servers share the directory. One that was killed leaves a directory whose name begins with a dot.
 Threads: the event loop; the work runs in the thread.
 """
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import secrets
@@ -17,12 +20,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lsm.errors import CorruptionError
 from lsm.place import bytes_in, sizes_in
 from lsm.server import problems
 from lsm.server.problems import Problem, bad_request, not_found
 from lsm.server.store import Store
+from lsm.server.text import base64url
+from lsm.staging import give_name
+
+logger = logging.getLogger("lsm.server")
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\.[A-Za-z0-9_-]{1,32})*")
+DAMAGE_TOLD = 20            # places of damage that a job lists
 KINDS = ("compact", "flush", "verify", "checkpoint")
 
 
@@ -42,6 +51,12 @@ class Job:
     there: frozenset[str] = frozenset()     # files of the database when it began
     read: int = 0                           # bytes that were verified; its thread counts them
     of_bytes: int = 0
+
+    @property
+    def staging(self) -> Path:
+        """Where its checkpoint is made."""
+        assert self.target is not None
+        return self.target.with_name(f".{self.target.name}.{self.name}")
 
 
 class Jobs:
@@ -124,10 +139,11 @@ class Jobs:
             job.there, job.of_bytes = frozenset(files), sum(files.values())
             loop.call_soon_threadsafe(begin)
             if job.target is not None:
-                return _checkpoint(engine, job.target)
+                return _checkpoint(engine, job.target, job.staging)
             if job.kind == "verify":
                 report = engine.verify(progress=lambda read: setattr(job, "read", read))
-                return {"ok": report.ok, "files": report.files, "bytes": report.bytes, "damaged": len(report.damage)}
+                return {"ok": report.ok, "files": report.files, "bytes": report.bytes, "damaged": len(report.damage),
+                        "damage": [_told(damage) for damage in report.damage[:DAMAGE_TOLD]]}
             {"compact": engine.compact, "flush": engine.flush}[job.kind]()
             return {"bytes": getattr(engine.stats(), "bytes", 0)}
 
@@ -136,7 +152,7 @@ class Jobs:
     def _done(self, job: Job) -> int:
         """Bytes so far: of the copy, of files that were not there before, or read."""
         if job.target is not None:
-            return bytes_in(job.target)
+            return bytes_in(job.staging)
         if job.kind == "verify":
             return job.read
         return sum(size for name, size in self._files().items() if name not in job.there)
@@ -165,10 +181,36 @@ class Jobs:
             await asyncio.wait(self._tasks, timeout=self._store.settings.stop_seconds)
 
 
-def _checkpoint(engine: Any, target: Path) -> dict[str, Any]:
+def _checkpoint(engine: Any, target: Path, staging: Path) -> dict[str, Any]:
+    os.mkdir(staging, 0o700)            # its name is of this job alone
     try:
-        engine.checkpoint(target)
+        engine.checkpoint(staging)
+        size = bytes_in(staging)
+        try:
+            os.mkdir(target, 0o700)     # whoever makes it has the name
+        except FileExistsError:
+            raise Problem(409, "exists", "there is a checkpoint of that name meanwhile: give another name") from None
+        try:
+            give_name(str(staging), str(target))        # in the place of the empty directory
+        except BaseException:
+            _remove_empty(target)
+            raise
     except BaseException:
-        shutil.rmtree(target, ignore_errors=True)       # it was not there before
+        shutil.rmtree(staging, ignore_errors=True)
         raise
-    return {"bytes": bytes_in(target)}
+    return {"bytes": size}
+
+
+def _remove_empty(target: Path) -> None:
+    try:
+        os.rmdir(target)
+    except OSError:
+        pass
+
+
+def _told(damage: CorruptionError) -> dict[str, Any]:
+    """A place of damage, told and logged. Keys are base64url; None where there is no bound."""
+    logger.error("verify: %s", damage)
+    low, high = damage.keys or (None, None)
+    return {"file": os.path.basename(damage.path), "offset": damage.offset, "first_key_b64": None if low is None else base64url(low),
+            "last_key_b64": None if high is None else base64url(high)}
