@@ -24,6 +24,7 @@ def steps(session):
         yield shown[0] + "".join(line[2:] for line in shown[1:count]), "".join(shown[count:])
 
 
+@pytest.mark.timeout(900)           # a hundred starts of Python, each of which takes as long as the machine is busy
 def test_the_sessions_of_the_page(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     program = f"lsm() {{ {shlex.quote(sys.executable)} -m lsm.cli \"$@\"; }}\n"
@@ -34,7 +35,7 @@ def test_the_sessions_of_the_page(tmp_path, monkeypatch, capsys):
             assert all(line in block for line in capsys.readouterr().out.splitlines())
             continue
         for command, expected in steps(block):
-            done = subprocess.run(["bash", "-c", program + command], capture_output=True, text=True, timeout=60,
+            done = subprocess.run(["bash", "-c", program + command], capture_output=True, text=True, timeout=300,
                                   stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONUTF8": "1",
                                                                    "PYTHONPATH": os.pathsep.join(sys.path)})
             assert done.stdout == expected, command + done.stderr
