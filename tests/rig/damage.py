@@ -129,6 +129,7 @@ def started(engine, scene, tail_alone, begin, step):
     into, out = os.pipe()
     pid = os.fork()
     if pid == 0:
+        os.close(into)                      # so that it ends when nobody listens any more
         try:
             with open(out, "w") as stream:
                 child(engine, scene, tail_alone, begin, step, stream)

@@ -28,10 +28,10 @@ def play(engine, seed, number, tally):
     seed, mapped = f"faults {seed} {number}", number % 2 == 0
     make = partial(begin, mapped=mapped)
     steps, kinds, room = measured(make, doing, seed, lambda run: (run.directory.steps, run.directory.steps_of(), run.directory.used))
-    plans = [({"error": error, "after": at, "sticky": sticky}, f"{errno.errorcode[error]} {'for ever' if sticky else 'once'}")
-             for error in (errno.EIO, errno.ENOSPC) for sticky in (False, True) for at in range(steps + 2)]
-    plans += [({"error": errno.EIO, "after": at, "sticky": sticky, "kind": kind, "part": part}, f"failed {kind} {part}")
-              for kind, part in SYNCS.get(engine, SYNCS["lsm"]) for sticky in (False, True) for at in range(kinds[kind])]
+    plans = [({"error": errno.EIO, "after": at, "sticky": sticky, "kind": kind, "part": part}, f"failed {kind} {part}")
+             for kind, part in SYNCS.get(engine, SYNCS["lsm"]) for sticky in (False, True) for at in range(kinds[kind])]
+    plans += [({"error": error, "after": at, "sticky": sticky}, f"{errno.errorcode[error]} {'for ever' if sticky else 'once'}")
+              for error in (errno.EIO, errno.ENOSPC) for sticky in (False, True) for at in range(steps + 2)]
     for plan, what in plans:
         if rng.randrange(SHARE[engine]) == 0:
             with tally.watching(what, str(plan)):
