@@ -52,7 +52,7 @@ def build_mutator():
     """What the parsers in Python are fuzzed with."""
     made = BUILD / "mutator.c"
     compiled("tests/fuzz/mutator.pyx", made)
-    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-shared", "-fPIC", "-I" + sysconfig.get_path("include"), made,
+    subprocess.run([*os.environ.get("CC", "cc").split(), "-O2", "-shared", "-fPIC", "-I" + sysconfig.get_path("include"), made,
                     "-o", BUILD / "mutator.so"], check=True)
 
 
