@@ -32,9 +32,9 @@ ROOT = os.path.dirname(os.path.abspath(__file__))
 OLDEST = (3, 10)
 FLAVOURS = {"plain": {}, "debug": {"LSM_DEBUG": "1"}, "sanitize": {"LSM_SANITIZE": "1"},
             "thread": {"LSM_SANITIZE": "thread"}, "coverage": {"LSM_COVERAGE": "1"}}
-# what many threads, signal handlers and closing do at once; nothing that waits for the clock
+# what many threads, signal handlers and closing do at once; nothing that counts threads or waits for the clock
 THREAD_TESTS = ["tests/test_%s.py" % name for name in
-                ("threads", "close_threads", "fault_threads", "callbacks", "batch", "snapshot", "multi_get", "shaker", "prepare",
+                ("threads", "close_threads", "fault_threads", "callbacks", "batch", "snapshot", "multi_get", "shaker",
                  "signals_engines", "engines", "hashlog", "hashlog_checkpoint", "hashlog_faults", "btree")]
 
 

@@ -108,6 +108,8 @@ def test_a_missing_key_is_told_from_a_failure_by_json(filled):
 def test_deleting_several_names_those_that_are_missing(filled):
     done = run("delete", filled, "kenya:capital", "x", "rwanda:capital", "y")
     assert (done.status, done.err) == (1, f"lsm delete: {filled}: there is no key x, y\n")
+    done = run("delete", filled, "-e", "--json", r"x\xff")
+    assert done.status == 1 and json.loads(done.out) == {"path": str(filled), "deleted": 0, "missing": [{"base64": "eP8="}]}
     assert run("scan", filled, "--keys").out == "a\\xff\\n\n"
     assert run("delete", filled, "-e", r"a\xff\n").status == 0
 

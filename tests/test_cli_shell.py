@@ -1,4 +1,5 @@
 """`lsm shell`: as a script in a pipe; typed at a terminal; its words, its completion and its history by themselves."""
+import json
 import os
 import signal
 import stat
@@ -49,6 +50,16 @@ def test_a_script_of_every_command(tmp_path):
     assert lines[9] == "rwanda:capital→Huye" and lines[10].endswith("no damage") and lines[-2] == "get KEY"
     with lsm.open(tmp_path / "copy", read_only=True) as db:
         assert dict(db) == {b"a b": "x y\0é".encode(), b"rwanda:capital": b"Huye"}
+
+
+def test_a_script_prints_json(tmp_path):
+    status, out, err = script(tmp_path / "db", "put a 1", "put \\xff \\x00", "get a", "get \\xff", "scan", "scan --keys --limit 1",
+                              "batch begin", "delete a", "batch commit", "stats", "verify", "get a", arguments=["--json"])
+    told = [json.loads(line) for line in out.splitlines()]
+    assert told[:6] == [{"key": "a", "value": "1"}, {"key_base64": "/w==", "value": "\0"}, {"key": "a", "value": "1"},
+                        {"key_base64": "/w==", "value": "\0"}, {"key": "a"}, {"writes": 1}]
+    assert told[6]["engine"] == "lsm" and told[7]["ok"] and told[8:] == [{"key": "a", "value": None}]
+    assert status == 1 and err.startswith("lsm shell: line 12: there is no key a")
 
 
 def test_a_script_stops_at_the_first_error(tmp_path):

@@ -1,4 +1,5 @@
 """The tour as a user runs it: a program in a process of its own, its output in a pipe."""
+import json
 import os
 import subprocess
 import sys
@@ -91,3 +92,19 @@ def test_missing_extra_says_what_to_install(tmp_path):
     done = subprocess.run([sys.executable, "-c", hide], capture_output=True, timeout=TIMEOUT)
     assert done.returncode == 2
     assert b"pip install 'lsmkv[cli]'" in done.stderr
+
+
+def test_the_figures_of_the_tour_as_json(monkeypatch, capsysbinary):
+    from lsm.cli.tour import itinerary
+
+    def walk(guide, place, quick):
+        guide.step("Load", "All of it.")
+        with guide.timed("put", 3):
+            guide.check(True, "it is there")
+
+    monkeypatch.setattr(itinerary, "walk", walk)
+    assert itinerary.take(None, quick=True, json=True) == 0
+    sys.stdout.flush()
+    told = json.loads(capsysbinary.readouterr().out)
+    (figure,) = told["figures"]
+    assert (told["checks"], told["steps"], figure["name"], figure["operations"]) == (1, 1, "put", 3) and figure["seconds"] >= 0

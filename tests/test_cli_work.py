@@ -1,6 +1,8 @@
-"""`lsm stats`, `verify`, `compact`, `checkpoint`, and what `load` refuses, on every engine."""
+"""`lsm stats`, `verify`, `compact`, `checkpoint`, `salvage`, how far they are, and what `load` refuses, on every engine."""
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -9,6 +11,7 @@ pytest.importorskip("rich", reason="the command line needs typer and rich: pip i
 
 from engines import DURABLE  # noqa: E402
 from program import run  # noqa: E402
+from terminal import Terminal  # noqa: E402
 
 import lsm  # noqa: E402
 from lsm.registry import ENGINES  # noqa: E402
@@ -159,3 +162,80 @@ def test_an_entry_over_the_limits_is_named_and_all_before_it_kept(path, engine):
     assert done.status == 1
     assert done.err.splitlines()[-1] == f"lsm load: entry 3: a key of 70,000 bytes is over the limit of {limit:,} bytes"
     assert run("scan", path).out == "a→1\nb→2\n"
+
+
+# ------------------------------------------------------------ salvage
+
+@pytest.fixture
+def damaged(path):
+    """Two tables of 1000 rows; of the newer one a block is damaged."""
+    with lsm.open(path, compression="none") as db:
+        for value in (b"old", b"new"):
+            db.write_many((b"%04d" % key, value * 30) for key in range(1000))
+            db.flush()
+    with open(max(path.glob("*.table")), "r+b") as file:
+        file.seek(10)
+        file.write(b"\xff")
+    return path
+
+
+def test_what_is_whole_is_salvaged(damaged, tmp_path):
+    done = run("salvage", damaged, tmp_path / "saved")
+    assert (done.status, done.err) == (0, "") and done.out.startswith("1,000 rows of 94,000 bytes rescued\n"), done
+    with lsm.open(tmp_path / "saved", create=False) as db:
+        values = list(db.values())
+    assert len(values) == 1000 and 0 < values.count(b"old" * 30) < 100
+    told = json.loads(run("salvage", damaged, tmp_path / "certain", "--only-certain", "--engine", "hashlog", "--json").out)
+    assert told["path"] == str(tmp_path / "certain") and told["rows"] == values.count(b"new" * 30)
+    assert told["damage"][0]["path"].endswith(".table") and lsm.engine_at(tmp_path / "certain") == "hashlog"
+    assert run("verify", tmp_path / "saved").status == 0 and run("verify", damaged).status == 1
+
+
+def test_what_cannot_be_salvaged(damaged, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    for arguments, says in (([damaged, tmp_path / "full"], "full"), ([tmp_path / "nowhere", tmp_path / "saved"], "nowhere"),
+                            ([tmp_path / "full", tmp_path / "saved"], "nothing here is of a database")):
+        done = run("salvage", *arguments)
+        assert done.status == 1 and done.out == "" and says in done.err and done.err.count("\n") == 1
+    assert run("salvage", damaged, tmp_path / "saved", "--engine", "lms").status == 2
+    assert not (tmp_path / "saved").exists()
+
+
+# ------------------------------------------------------------ how far it is
+
+def test_verifying_and_salvaging_tell_how_far_they_are(filled, tmp_path):
+    read, steps, engine = [], [], lsm.engine_at(filled)
+    with lsm.open(filled, engine=engine) as db:
+        report = db.verify(progress=read.append)
+    assert read == sorted(read) and (engine == "btree" or read[-1] == report.bytes)
+    if engine != "btree":
+        with lsm.open(filled, engine=engine) as db:
+            db.write_many((b"%04d" % number, os.urandom(5000)) for number in range(1000))
+        lsm.salvage(filled, tmp_path / "saved", progress=lambda *told: steps.append(told))
+        assert {step for step, _, _ in steps} == {"read", "write"} and all(0 < done <= total for _, done, total in steps)
+
+
+def test_a_terminal_is_shown_how_far_a_long_command_is(path, tmp_path):
+    """Only that it went on was shown, of verify, compact and checkpoint; of salvage the rows, without an end."""
+    with lsm.open(path) as db:
+        db.update({b"a": b"1"})
+    for command, doing in ("verify", "checking"), ("compact", "compacting"), ("checkpoint", "copying"), ("salvage", "reading"):
+        with lsm.open(path) as db:
+            if command == "salvage":
+                db.write_many((b"%06d" % number, os.urandom(1000)) for number in range(3000))
+        places = [str(path)] if command in ("verify", "compact") else [str(path), str(tmp_path / command)]
+        with Terminal(command, *places, TERM="xterm", COLUMNS="200") as terminal:
+            terminal.expect(f"{doing} {path}")
+            terminal.expect("%")
+            terminal.expect(" of ")
+            assert terminal.end() == 0
+
+
+def test_ctrl_c_while_the_package_is_imported_is_no_traceback():
+    """The program began within the package, whose import nobody watched."""
+    interrupted = ("import sys\nclass Interrupted:\n    def find_spec(self, name, path, target=None):\n"
+                   "        if name == 'lsm.errors': raise KeyboardInterrupt\n"
+                   "sys.meta_path.insert(0, Interrupted())\nimport lsm_program\nsys.exit(lsm_program.main())")
+    done = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "lsm: interrupted\n")

@@ -16,7 +16,8 @@ h11 = pytest.importorskip("h11", reason="it comes with httpx, a test tool")
 from uvicorn.config import Config  # noqa: E402
 from uvicorn.server import ServerState  # noqa: E402
 
-from lsm.server.connection import Crowd  # noqa: E402
+from lsm.server.connection import ANSWER, IDLE, Connection  # noqa: E402
+from lsm.server.entrance import Crowd  # noqa: E402
 from lsm.server.metrics import Metrics  # noqa: E402
 from lsm.server.settings import Settings  # noqa: E402
 
@@ -101,7 +102,7 @@ async def understood(raw, rng):
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
-    crowd = Crowd(Settings(), Metrics())
+    crowd = Crowd(Settings(), Metrics(), Connection)
     config = Config(application, log_config=None, lifespan="off", access_log=False)
     config.load()
     connection = crowd(config=config, server_state=ServerState(), app_state={})
@@ -149,6 +150,38 @@ def by_h11(raw):
                 break
             raw = peer.trailing_data[0]
     return taken
+
+
+def test_the_last_of_several_requests_is_no_silence():
+    """While the last request that was sent behind others was being answered, its connection counted as one without a request, and
+    was ended: the client did not learn what became of a slow write."""
+    async def run():
+        gates = [asyncio.Event() for _ in range(3)]
+
+        async def application(scope, receive, send):
+            await gates[int(scope["path"][1:])].wait()
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body"})
+
+        config = Config(application, log_config=None, lifespan="off", access_log=False)
+        config.load()
+        connection = Crowd(Settings(), Metrics(), Connection)(config=config, server_state=ServerState(), app_state={})
+        wire = Wire()
+        connection.connection_made(wire)
+        connection.data_received(b"".join(b"GET /%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % n for n in range(3)))
+        phases = [connection.phase]
+        for gate in gates:
+            gate.set()
+            for _ in range(8):
+                await asyncio.sleep(0)
+            phases.append(connection.phase)
+            connection.look(connection.loop.time() + (0 if gate is gates[-1] else 1000))
+        assert phases == [ANSWER, ANSWER, ANSWER, IDLE] and not wire.ended
+        connection.look(connection.loop.time() + 1000)
+        assert wire.ended
+        connection.connection_lost(None)
+
+    asyncio.run(run())
 
 
 def test_what_is_understood_is_understood_alike():

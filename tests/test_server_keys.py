@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from service import ENGINES, serving
 
+from lsm.server.conditions import etag_of
+
 KEYS = ["name", "a/b/c", "a//b", "../../etc/passwd", "/", "a b", "100%", "%2F", "a+b", "a?b#c", "näme", "鍵", "line\nend", "tab\t",
         ".", "..", "\x00", "key;x=1", "q=1&r=2", "~user", "x" * 1024]
 
@@ -55,6 +57,22 @@ def test_slashes_need_no_escape(served):
         served.engine.put(b"a/../b//c/", b"1")
         answer = served.ask(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 200") and (b'{"value":"1"}' in answer or answer.endswith(b"\r\n\r\n1"))
+
+
+@pytest.mark.parametrize("method, path", [
+    ("PUT", "/v1%2Fkeys/foo"), ("PUT", "/v1/%6Beys/foo"), ("GET", "/v1/key%73/foo"), ("HEAD", "/v1/key%73/foo"),
+    ("DELETE", "/v1/key%73/foo"), ("GET", "/%67et/foo"), ("POST", "/%73et/foo"), ("DELETE", "/delete%2Ffoo"),
+    ("PUT", "/%76%31/keys/")])
+def test_a_route_written_with_escapes_has_no_key(served, method, path):
+    """The router, which decodes, knew it; the door, which does not, had not cut a key from it: the empty key was written."""
+    with served.engine.write_batch() as batch:
+        batch[b""], batch[b"foo"] = b"of nobody", b"precious"
+    body = b'{"value":"z"}' if method in ("PUT", "POST") else b""
+    length = b"Content-Length: %d\r\n" % len(body) if body else b""
+    answer = served.ask(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n".encode() + length + b"\r\n" + body)
+    assert answer.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 405 ")), answer
+    assert (served.engine.get(b""), served.engine.get(b"foo")) == (b"of nobody", b"precious")
+    served.engine.delete(b"")
 
 
 @given(key=st.binary(max_size=40), value=st.binary(max_size=200))
@@ -191,3 +209,16 @@ def test_what_a_path_does_not_have(client):
         assert client.get(path).json()["error"] == "no_such_path"
     for path in ("/v1/keys/a?snc=true", "/v1/keys/a?sync=true&sync=true", "/v1/keys/a?sync=1", "/get/a?x=1"):
         assert client.request("PUT" if "v1" in path else "GET", path).json()["error"] == "bad_parameter"
+
+
+def test_two_lines_of_a_condition_are_one_list(served):
+    """RFC 9110, 5.3. The last one counted alone: a PUT went through that its first line forbade."""
+    served.engine.put(b"listed", b"v")
+    put = b"PUT /v1/keys/listed HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1\r\n"
+    tag = etag_of(b"v").encode()
+    for name, status in ((b"If-None-Match", b"412"), (b"If-Match", b"204")):
+        for lines in ((tag, b'"x"'), (b'"x"', tag), (b'"x", "y"', tag, b'"z"')):
+            served.engine.put(b"listed", b"v")
+            answer = served.ask(put + b"".join(name + b": " + line + b"\r\n" for line in lines) + b"\r\nw")
+            assert answer.startswith(b"HTTP/1.1 " + status), (name, lines, answer)
+    served.engine.delete(b"listed")

@@ -1,8 +1,10 @@
 """Scans, batches, snapshots, jobs and what is told of the server, over HTTP."""
+import html
 import json
 import threading
 import time
 from base64 import urlsafe_b64decode
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -215,7 +217,31 @@ def test_a_batch_is_all_or_nothing(client, served):
     assert batch(client, *[put(str(n), "") for n in range(201)]).json()["error"] == "too_many_operations"
     for body in (b"", b"[]", b"{", b'{"operations":1}', b'{"operations":[],"more":1}', b"\xff", b"[" * 100_000):
         answer = client.post("/v1/batch", content=body, headers={"content-type": "application/json"})
-        assert answer.status_code in (400, 422) and "error" in answer.json(), answer.text
+        assert answer.status_code in (400, 413, 422) and "error" in answer.json(), answer.text
+
+
+@pytest.mark.parametrize("path", ["/v1/batch", "/v1/jobs", "/set/a"])
+@pytest.mark.parametrize("body", [b'{"operations":[' + b",".join([b"{}"] * 400_000) + b"]}", b"{" + b'"a":1,' * 200_000 + b'"b":2}',
+                                  b'"' + b'","' * 200_000, b"[" * 1_000_000, b'["\\\""' + b',"\\"' * 100_000])
+def test_bodies_of_too_many_parts_are_not_read_as_json(client, path, body):
+    """Reading one of these, and telling what was wrong, kept the event loop, and so everybody, waiting for seconds."""
+    answer = client.post(path, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code in (413, 422) and answer.json()["error"] in ("too_many_operations", "too_large", "invalid")
+
+
+def test_a_batch_may_be_as_large_as_its_limits_say(client, served):
+    """Whatever its values hold: commas, quotes, brackets and backslashes in strings are no parts."""
+    served.engine.clear()
+    text = '{"[,\\"\\,' * 500
+    values = {f"{number:03d},[{{\\\"": text + str(number) for number in range(200)}
+    answer = batch(client, *[put(key, value, if_none_match="*") for key, value in values.items()])
+    assert answer.json()["operations"] == 200, answer.text
+    assert dict(served.engine) == {key.encode(): value.encode() for key, value in values.items()}
+
+
+def test_a_body_that_does_not_say_it_is_json_is_told_to(client):
+    answer = client.post("/v1/batch", content=b'{"operations":[]}')
+    assert answer.status_code == 422 and "Content-Type: application/json" in answer.json()["detail"]
 
 
 def test_a_batch_under_conditions(client, served):
@@ -268,6 +294,29 @@ def test_jobs(client, rows, kind):
     assert job["id"] in [one["id"] for one in client.get("/v1/jobs").json()["jobs"]]
 
 
+def test_a_compaction_tells_how_far_it_is(tmp_path):
+    """It was 0 bytes until it was done."""
+    go_on = threading.Event()
+
+    class Halfway(lsm.DB):
+        def compact(self):
+            half = Path(self.path) / "half.table"
+            half.write_bytes(bytes(1000))
+            go_on.wait(60)
+            half.unlink()
+
+    with serving(tmp_path / "db", made=lambda path, engine: Halfway(path)) as served, served.client() as client:
+        client.put("/v1/keys/a", content=b"1" * 5000)
+        location = client.post("/v1/jobs", json={"kind": "compact"}).headers["location"]
+        try:
+            while (job := client.get(location).json())["progress"]["done_bytes"] != 1000:
+                assert job["state"] in ("waiting", "running")
+                time.sleep(0.02)
+        finally:
+            go_on.set()
+        assert finished(client, location)["state"] == "done"
+
+
 def test_checkpoints(client, served, rows):
     if "checkpoint" in served.engine.traits.refused:
         assert client.post("/v1/jobs", json={"kind": "checkpoint", "name": "a"}).json()["error"] == "not_offered"
@@ -278,6 +327,65 @@ def test_checkpoints(client, served, rows):
     with lsm.open(served.place / "checkpoints" / "monday.1", create=False) as copy:
         assert list(copy.scan()) == rows
     assert client.post("/v1/jobs", json={"kind": "checkpoint", "name": "monday.1"}).json()["error"] == "exists"
+
+
+@pytest.mark.parametrize("meanwhile", ["before", "after"])
+def test_a_job_that_fails_removes_nothing_of_others(tmp_path, meanwhile):
+    """Two servers may have one directory of checkpoints: the second removed what the first had just made."""
+    backups, theirs = tmp_path / "backups", tmp_path / "backups" / "monday"
+    backups.mkdir()
+
+    def other():
+        theirs.mkdir()
+        (theirs / "CURRENT").write_text("theirs")
+
+    class Slow(lsm.DB):
+        def checkpoint(self, path):
+            if meanwhile == "before":
+                other()
+            super().checkpoint(path)
+            if meanwhile == "after":
+                other()
+
+    with serving(tmp_path / "db", made=lambda path, engine: Slow(path), checkpoints=backups) as served, served.client() as client:
+        begun = client.post("/v1/jobs", json={"kind": "checkpoint", "name": "monday"})
+        job = finished(client, begun.headers["location"])
+        assert (job["state"], job["error"]["error"]) == ("failed", "exists")
+        assert [path.name for path in backups.rglob("*")] == ["monday", "CURRENT"] and (theirs / "CURRENT").read_text() == "theirs"
+
+
+def test_a_checkpoint_has_its_name_when_it_is_whole(tmp_path):
+    (tmp_path / "backups").mkdir()
+
+    class Failing(lsm.DB):
+        def checkpoint(self, path):
+            super().checkpoint(path)
+            assert not (tmp_path / "backups" / "monday").exists()
+            raise lsm.StorageError(5, "Input/output error")
+
+    with serving(tmp_path / "db", made=lambda path, engine: Failing(path), checkpoints=tmp_path / "backups") as served:
+        with served.client() as client:
+            begun = client.post("/v1/jobs", json={"kind": "checkpoint", "name": "monday"})
+            assert finished(client, begun.headers["location"])["error"]["error"] == "storage"
+    assert not list((tmp_path / "backups").iterdir())
+
+
+def test_a_verification_tells_where_the_damage_is(tmp_path, caplog):
+    with serving(tmp_path / "db") as served, served.client() as client:
+        served.engine.write_many((b"key:%05d" % n, b"x" * 100) for n in range(2000))
+        served.engine.flush()
+        table = next((tmp_path / "db").glob("*.table"))
+        with open(table, "r+b") as file:
+            file.seek(100)
+            byte = file.read(1)
+            file.seek(100)
+            file.write(bytes([byte[0] ^ 1]))
+        job = finished(client, client.post("/v1/jobs", json={"kind": "verify"}).headers["location"])
+    told = job["result"]
+    assert (job["state"], told["ok"], told["damaged"]) == ("done", False, len(told["damage"]))
+    assert told["damage"][0]["file"] == table.name and 0 <= told["damage"][0]["offset"] <= 100
+    assert urlsafe_b64decode(told["damage"][0]["last_key_b64"] + "==").startswith(b"key:0")
+    assert str(tmp_path) not in json.dumps(job) and table.name in caplog.text
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "/tmp/x", "a/b", "a\x00b", "-x", ".hidden", "a..b", "a.",
@@ -299,11 +407,20 @@ def test_health_stats_and_pages(client, served):
     assert client.get("/health").json() == {"status": "ok"}
     told = client.get("/v1/stats").json()
     assert told["engine"] == served.engine.traits.engine and told["stats"]
-    for page in ("/docs", "/redoc"):
-        assert client.get(page).headers["content-type"].startswith("text/html")
     description = client.get("/openapi.json").json()
     assert {"/v1/keys/{key}", "/v1/keys", "/v1/batch", "/v1/snapshots", "/v1/jobs", "/v1/stats", "/metrics", "/health",
             "/get/{key}", "/set/{key}", "/delete/{key}"} <= set(description["paths"])
+
+
+def test_the_page_of_the_api_needs_nothing_from_elsewhere(client):
+    """FastAPI's own pages load their scripts from the internet: without it they are white."""
+    answer = client.get("/docs")
+    assert answer.headers["content-type"].startswith("text/html") and "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "//" not in answer.text.replace("://www.w3.org/", "") and "<script" not in answer.text
+    for path, methods in client.get("/openapi.json").json()["paths"].items():
+        for method in methods:
+            assert f"<b>{method.upper()}</b> <code>{html.escape(path)}</code>" in answer.text
+    assert client.get("/redoc").status_code == 404
 
 
 def test_metrics_are_openmetrics(client):

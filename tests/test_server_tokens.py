@@ -1,7 +1,10 @@
 """Who may: tokens, public addresses, web pages of others; settings that are refused; what an error tells."""
 import errno
+import json
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
 from service import httpx, process, serving
@@ -233,15 +236,13 @@ def test_a_scan_that_meets_damage_breaks_off(failing):
 # ------------------------------------------------------------ as a program
 
 def test_the_program_refuses_what_is_not_safe(tmp_path):
-    import subprocess
-    import sys
-
     pytest.importorskip("typer", reason="the command line is an extra: pip install 'lsmkv[cli]'")
     plain = {name: value for name, value in os.environ.items() if not name.startswith("LSM_")}
     for arguments, environment, told in (
         (["--host", "0.0.0.0"], {}, "token"), ([], {"LSM_TOKEN": "short"}, "too short"),
         (["--token-file", str(tmp_path / "none")], {}, "No such file"), (["--engine", "nonsense"], {}, "engine"),
         (["--checkpoints", str(tmp_path / "none")], {}, "no such directory"),
+        (["--port", "70000"], {}, "70000"),                 # it served at 4464
     ):
         done = subprocess.run([sys.executable, "-m", "lsm.cli", "serve", str(tmp_path / "db"), "--port", "0", *arguments],
                               env={**plain, **environment}, capture_output=True, text=True, timeout=60)
@@ -251,6 +252,19 @@ def test_the_program_refuses_what_is_not_safe(tmp_path):
                           env=plain, capture_output=True, text=True, timeout=60)
     busy.close()
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+
+
+def test_the_program_tells_as_json_where_it_listens(tmp_path):
+    pytest.importorskip("typer", reason="the command line is an extra: pip install 'lsmkv[cli]'")
+    child = subprocess.Popen([sys.executable, "-m", "lsm.cli", "serve", str(tmp_path / "db"), "--port", "0", "--json"],
+                             stdout=subprocess.PIPE, text=True)
+    try:
+        told = json.loads(child.stdout.readline())
+        assert (told["path"], told["engine"]) == (str(tmp_path / "db"), "lsm") and told["url"].startswith("http://127.0.0.1:")
+    finally:
+        child.terminate()
+        rest, _ = child.communicate(timeout=60)
+    assert (child.returncode, rest) == (0, "")
 
 
 def test_the_program_takes_tokens_from_the_environment(tmp_path):

@@ -213,11 +213,16 @@ def test_a_large_body_after_a_refusal_is_thrown_away(served):
 
 
 def test_bodies_in_flight_are_bounded(tmp_path):
-    """The budget is taken by who announces a body; who comes then is told to try again; it is given back."""
-    with serving(tmp_path / "db", "memory", in_flight_bytes=100_000, value_bytes=60_000, body_bytes=60_000) as served:
+    """What has come of a body is in the budget, what was announced is not; who comes when it is full is told to try again; it is
+    given back."""
+    with serving(tmp_path / "db", "memory", in_flight_bytes=100_000, value_bytes=60_000, body_bytes=60_000,
+                 chunk_bytes=60_000) as served:
         with served.socket() as first, served.client() as client:
-            first.sendall(b"PUT /v1/keys/a HTTP/1.1\r\n" + HEAD + b"Content-Length: 60000\r\n\r\n")
-            wait_for(lambda: in_flight(client) == 60_000)
+            first.sendall(b"PUT /v1/keys/a HTTP/1.1\r\n" + HEAD + b"Content-Length: 60000\r\n\r\n" + b"x")
+            wait_for(lambda: in_flight(client) == 1)
+            assert client.put("/v1/keys/b", content=b"x" * 60_000).status_code == 204
+            first.sendall(b"x" * 59_998)
+            wait_for(lambda: in_flight(client) == 59_999)
             refused = client.put("/v1/keys/b", content=b"x" * 60_000)
             assert (refused.status_code, refused.json()["error"]) == (503, "overloaded")
             assert refused.headers["retry-after"]

@@ -137,9 +137,10 @@ class StorageError(Error, OSError):
     """The operating system refused to store or read something: `errno`, `strerror` and `filename` are its
     own.
 
-    Everything acknowledged before is kept, and reads go on. After lack of room (ENOSPC, EDQUOT) nothing of the
-    write is there, and writes succeed again once there is room. After any other failed write, and after any
-    failed sync, the database takes no more of them: mend what `errno` names, then close and open it again.
+    Everything acknowledged before is kept, and reads go on. After lack of room (ENOSPC, EDQUOT) or of file descriptors
+    (EMFILE, ENFILE) nothing of the write is there, and writes succeed again once there is room. After any other failed
+    write, and after any failed sync, the database takes no more of them: mend what `errno` names, then close and open it
+    again.
     Made like an OSError: StorageError(errno, text, filename).
 
     `lasting` is true when a sync of the directory failed, for whatever reason: that it succeeds when tried

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -58,3 +59,20 @@ def lock(directory: _core.Directory, timeout: float) -> None:
             if time.monotonic() >= deadline:
                 raise
             time.sleep(0.02)
+
+
+def sizes_in(path: str | os.PathLike[str]) -> dict[str, int]:
+    """Bytes of each file of a directory and of those in it, by name. A file that goes meanwhile is left out; without a directory there
+    are none."""
+    found = {}
+    for place, _, names in os.walk(path):
+        for name in names:
+            with suppress(OSError):
+                file = os.path.join(place, name)
+                found[os.path.relpath(file, path)] = os.stat(file).st_size
+    return found
+
+
+def bytes_in(path: str | os.PathLike[str]) -> int:
+    """Of all files of a directory."""
+    return sum(sizes_in(path).values())

@@ -52,7 +52,7 @@ BY_ERRNO: dict[int, type[StorageError]] = {
     errno.EROFS: NoPermissionError,
     errno.EEXIST: FileThereError,
 }
-PASSING = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)    # after these a write may be tried again
+PASSING = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)       # after these a write may be tried again
 
 
 def storage_error(number: int, path: str, doing: str) -> StorageError:
@@ -68,7 +68,7 @@ def of_system(error: OSError, path: str, doing: str) -> StorageError:
 
 
 def is_final(error: BaseException) -> bool:
-    """Is nothing to be written after this any more? After a refused write that is not for want of room or memory the
+    """Is nothing to be written after this any more? After a refused write that is not for want of room, memory or descriptors the
     state of the file is not known."""
     return isinstance(error, StorageError) and error.errno not in PASSING
 

@@ -12,8 +12,8 @@ cdef enum:
 
 
 cdef bint _final(const Fault *fault) noexcept nogil:
-    """Is nothing to be written after this any more?"""
-    return fault.kind == FAULT_SYSTEM and fault.error != ENOSPC and fault.error != EDQUOT and fault.error != ENOMEM
+    """Is nothing to be written after this any more? Without a descriptor (EMFILE, ENFILE) no file was made, and none was touched."""
+    return fault.kind == FAULT_SYSTEM and fault.error not in (ENOSPC, EDQUOT, ENOMEM, EMFILE, ENFILE)
 
 
 cdef class Writer(GroupSync):
@@ -179,7 +179,7 @@ cdef class Writer(GroupSync):
     cdef int raise_write(self, Fault *fault, object path) except -1:
         """A refused append left the log as it was: nothing was written, and the next write may succeed.
 
-        Lack of room (ENOSPC, EDQUOT) and of memory pass; after any other refusal by the system the state of the file
+        Lack of room (ENOSPC, EDQUOT), of memory and of descriptors pass; after any other refusal by the system the state of the file
         is not known, and nothing more is written.
         """
         try:
@@ -249,8 +249,11 @@ cdef class Writer(GroupSync):
         >>> db.write_many({b"a": b"1", b"b": b"2"})
         2
         """
-        cdef WriteBatch batch = WriteBatch(self)
+        cdef WriteBatch batch
         cdef uint64_t count = 0
+        if self.gate & ~GATE_SLOW:
+            self._refuse()
+        batch = WriteBatch(self)
         if hasattr(pairs, "items"):
             pairs = pairs.items()
         for key, value in pairs:

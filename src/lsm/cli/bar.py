@@ -1,7 +1,7 @@
 """The bar of a long operation: how far, how fast, how much longer. On stderr, and only when that is a terminal."""
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import (
@@ -77,7 +77,8 @@ def looked_after(description: str, total: int, done: Callable[[], int]) -> Itera
 
         def look() -> None:
             while not over.wait(LOOK_SECONDS):
-                tell(done())
+                with suppress(OSError):         # what there is to see may not be there yet, or no more
+                    tell(done())
 
         looking = threading.Thread(target=look, name="lsm-bar", daemon=True)
         looking.start()

@@ -11,8 +11,9 @@ from lsm.cli.completion import complete_directory
 from lsm.cli.opening import open_to_write
 from lsm.cli.outcome import say
 from lsm.cli.output import print_json
-from lsm.cli.sizes import bytes_in, size
+from lsm.cli.sizes import size
 from lsm.cli.watch import Watch
+from lsm.place import bytes_in
 
 
 def checkpoint(

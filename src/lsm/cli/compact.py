@@ -5,8 +5,9 @@ from lsm.cli.arguments import Database, Engine, Json, Quiet, Wait
 from lsm.cli.opening import open_to_write
 from lsm.cli.output import print_json
 from lsm.cli.outcome import say
-from lsm.cli.sizes import bytes_in, size, sizes_in
+from lsm.cli.sizes import size
 from lsm.cli.watch import Watch
+from lsm.place import bytes_in, sizes_in
 
 
 def compact(path: Database, json: Json = False, quiet: Quiet = False, engine: Engine = None, wait: Wait = 0.0) -> None:

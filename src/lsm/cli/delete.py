@@ -3,11 +3,11 @@ from typing import Annotated
 
 import typer
 
-from lsm.cli.arguments import Database, Engine, Escaped, Wait, given
+from lsm.cli.arguments import Database, Engine, Escaped, Json, Wait, given
 from lsm.cli.completion import complete_key
 from lsm.cli.opening import open_to_write
 from lsm.cli.outcome import Failed
-from lsm.cli.output import shown
+from lsm.cli.output import print_json, shown
 from lsm.cli.watch import Watch
 
 
@@ -15,6 +15,7 @@ def delete(
     path: Database,
     keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="The keys.", autocompletion=complete_key)],
     escaped: Escaped = False,
+    json: Json = False,
     engine: Engine = None,
     wait: Wait = 0.0,
 ) -> None:
@@ -23,5 +24,8 @@ def delete(
     with Watch("delete"), open_to_write(path, engine, create=False, wait=wait) as db:
         there = [key for key in wanted if key in db]
         db.write(((key, None) for key in there), sync=bool(there))
-    if missing := [key for key in wanted if key not in there]:
+    missing = [key for key in wanted if key not in there]
+    if json:
+        print_json(path=str(path), deleted=len(set(there)), missing=missing)
+    if missing:
         raise Failed(f"{path}: there is no key {', '.join(map(shown, missing))}")

@@ -34,7 +34,12 @@ def print_line(line: str) -> None:
 
 def print_json(**members: Any) -> None:
     """One object, on one line."""
-    print_line(json.dumps(as_json(members), ensure_ascii=False))
+    print_line(json_line(**members))
+
+
+def json_line(**members: Any) -> str:
+    """One object as JSON."""
+    return json.dumps(as_json(members), ensure_ascii=False)
 
 
 def as_json(thing: Any) -> Any:

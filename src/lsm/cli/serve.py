@@ -12,40 +12,48 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from lsm.cli.arguments import EngineOrNew
+from lsm.cli.arguments import EngineOrNew, Json
+from lsm.cli.completion import complete_directory, complete_path
 from lsm.cli.outcome import DONE, FAILED, USAGE
+from lsm.cli.output import json_line
 
 NEEDED = ("fastapi", "uvicorn", "httptools")
 
 
 def serve(
-    path: Annotated[Path, typer.Argument(help="The directory of the database; made when there is none.")],
+    path: Annotated[Path, typer.Argument(metavar="DB", help="The directory of the database; made when there is none.",
+                                         autocompletion=complete_directory)],
     engine: EngineOrNew = None,
     host: Annotated[str, typer.Option(help="The address to listen on. One that others can reach needs a token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port; 0: any that is free.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0: any that is free.")] = 8080,
     token_file: Annotated[
-        Optional[Path], typer.Option(help="Lines of `read TOKEN` or `write TOKEN`; mode 0600. Or set LSM_TOKEN, LSM_READ_TOKEN.")
+        Optional[Path], typer.Option(help="Lines of `read TOKEN` or `write TOKEN`; mode 0600. Or set LSM_TOKEN, LSM_READ_TOKEN.",
+                                       autocompletion=complete_path)
     ] = None,
     host_name: Annotated[Optional[list[str]], typer.Option(help="A name it is known by, when there is no token.")] = None,
     sync: Annotated[bool, typer.Option("--sync", help="Every write survives the loss of power before it is answered.")] = False,
-    checkpoints: Annotated[Optional[Path], typer.Option(help="A directory in which clients may have checkpoints made.")] = None,
-    certificate: Annotated[Optional[Path], typer.Option(help="TLS: the certificate.")] = None,
-    certificate_key: Annotated[Optional[Path], typer.Option(help="TLS: its key.")] = None,
+    checkpoints: Annotated[Optional[Path], typer.Option(help="A directory in which clients may have checkpoints made.",
+                                                           autocompletion=complete_directory)] = None,
+    certificate: Annotated[Optional[Path], typer.Option(help="TLS: the certificate.", autocompletion=complete_path)] = None,
+    certificate_key: Annotated[Optional[Path], typer.Option(help="TLS: its key.", autocompletion=complete_path)] = None,
     key_bytes: Annotated[Optional[int], typer.Option(help="The longest key.", show_default="1024")] = None,
     value_bytes: Annotated[Optional[int], typer.Option(help="The longest value.", show_default="1048576")] = None,
     connections: Annotated[Optional[int], typer.Option(help="At once.", show_default="1024")] = None,
     connections_per_peer: Annotated[Optional[int], typer.Option(help="At once, of one address.", show_default="64")] = None,
+    json: Json = False,
 ) -> int:
     """Serve a database over HTTP until SIGTERM or Ctrl-C (docs/http.md)."""
-    limits = {} if value_bytes is None else {"value_bytes": value_bytes, "body_bytes": max(2 * value_bytes, 2 << 20)}
+    limits = {} if value_bytes is None else {"value_bytes": value_bytes, "body_bytes": max(2 * value_bytes, 2 << 20),
+                                               "in_flight_bytes": max(8 * value_bytes, 64 << 20),
+                                               "in_flight_bytes_per_peer": max(4 * value_bytes, 32 << 20)}
     if key_bytes is not None:
         limits.update(key_bytes=key_bytes, request_line_bytes=max(4 * key_bytes + 1024, 8192))
-    return _serve(path, engine, token_file, host=host, port=port, host_names=tuple(host_name or ()), sync=sync,
+    return _serve(path, engine, token_file, json, host=host, port=port, host_names=tuple(host_name or ()), sync=sync,
                   checkpoints=checkpoints, certificate=certificate, certificate_key=certificate_key, connections=connections,
                   connections_per_peer=connections_per_peer, **limits)
 
 
-def _serve(path: Path, engine: str | None, token_file: Path | None, **told: Any) -> int:
+def _serve(path: Path, engine: str | None, token_file: Path | None, json: bool, **told: Any) -> int:
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         return _fail(USAGE, f"the HTTP server needs {', '.join(missing)}: pip install 'lsmkv[server]'")
@@ -71,9 +79,12 @@ def _serve(path: Path, engine: str | None, token_file: Path | None, **told: Any)
         database = lsm.open(path, engine=engine)
     except (lsm.Error, OSError) as error:
         return _fail(USAGE if isinstance(error, (lsm.OptionError, lsm.OptionNameError)) else FAILED, str(error))
+
+    def told_where(url: str) -> None:
+        print(json_line(path=str(path), engine=engine, url=url) if json else f"serving {path} ({engine}) at {url}", flush=True)
+
     with database:
-        started = serving.run(application(lambda: database, settings),
-                              lambda url: print(f"serving {path} ({engine}) at {url}", flush=True))
+        started = serving.run(application(lambda: database, settings), told_where)
     return DONE if started else FAILED
 
 

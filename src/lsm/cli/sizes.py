@@ -1,5 +1,4 @@
-"""Sizes: of directories, and as people read them."""
-import os
+"""Sizes: as people read them."""
 
 
 def size(count: float) -> str:
@@ -12,23 +11,3 @@ def size(count: float) -> str:
     if unit == "B" or count >= 100:
         return f"{count:.0f} {unit}"
     return f"{count:.1f} {unit}" if count >= 10 else f"{count:.2f} {unit}"
-
-
-def bytes_in(directory: str | os.PathLike[str]) -> int:
-    """Of the files in it. One that goes meanwhile does not count."""
-    return sum(sizes_in(directory).values())
-
-
-def sizes_in(directory: str | os.PathLike[str]) -> dict[str, int]:
-    """The same, each by its name; nothing where there is no such directory."""
-    found = {}
-    try:
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                try:
-                    found[entry.name] = entry.stat().st_size
-                except FileNotFoundError:
-                    pass
-    except FileNotFoundError:
-        pass
-    return found

@@ -6,11 +6,11 @@ from lsm.cli.arguments import Database, Engine, Json, Quiet
 from lsm.cli.opening import open_to_read
 from lsm.cli.outcome import Failed
 from lsm.cli.output import as_json, print_json, print_line
-from lsm.cli.sizes import bytes_in
 from lsm.cli.watch import Watch
 from lsm.cli.wording import damage
 from lsm.contract.report import Progress, Report
 from lsm.errors import CorruptionError
+from lsm.place import bytes_in
 
 
 def verify(path: Database, json: Json = False, quiet: Quiet = False, engine: Engine = None) -> None:

@@ -18,9 +18,10 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from lsm.cli.outcome import INTERRUPTED, say
+from lsm.cli.outcome import INTERRUPTED
 
 GRACE = 1.0                     # seconds
+SHOW_CURSOR = "\r\x1b[2K\x1b[?25h"   # on an empty line
 REMOVING_TRIES = 5              # the main thread may be making files meanwhile
 
 
@@ -50,7 +51,8 @@ class Watch:
             for _ in range(REMOVING_TRIES):
                 for path in self.leftovers:
                     shutil.rmtree(path, ignore_errors=True)
-            say(self._command, "interrupted")
+            shown = SHOW_CURSOR if os.isatty(2) else ""         # past whatever draws on it, which may hold its locks
+            os.write(2, f"{shown}lsm {self._command}: interrupted\n".encode())
             os._exit(INTERRUPTED)
 
     def _interrupted(self, deadline: float | None) -> bool | None:

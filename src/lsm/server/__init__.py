@@ -9,7 +9,8 @@ budget, attempts, metrics    bytes in flight; wrong tokens; counting
 conditions, gathered, store  ETags; calls handed to threads many at a time; what an API needs of an engine
 moments, scanning, jobs      snapshots with a lifetime; rows as JSON lines; long work
 service                      all of these while a server runs
-call, door                   a request as the routes see it; what every request passes through
+call, shape, bodies, door    a request as the routes see it; JSON, and how much of it; what every request passes through
 routes/                      one file a group of routes
-connection, app, serve       HTTP/1.1 on the wire with its limits; assembling; running
+entrance                     connections counted, from before TLS
+page, connection, app, serve the API for people to read; HTTP/1.1 on the wire with its limits; assembling; running
 """

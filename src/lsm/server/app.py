@@ -11,13 +11,14 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import compile_path
 
 import lsm
 from lsm.server import problems
-from lsm.server.call import Handler
 from lsm.server.door import Door
+from lsm.server.page import HEADERS, page
+from lsm.server.problems import Problem
 from lsm.server.routes import batches, health, jobs, keys, scans, snapshots, tutorial
 from lsm.server.service import Service
 from lsm.server.settings import Settings
@@ -38,23 +39,25 @@ def application(opening: Callable[[], lsm.Engine], settings: Settings) -> Door:
         finally:
             await service.close()
 
-    api = FastAPI(title="lsm", version=lsm.__version__, description=TOLD, lifespan=lifespan, redirect_slashes=False)
+    api = FastAPI(title="lsm", version=lsm.__version__, description=TOLD, lifespan=lifespan, redirect_slashes=False,
+                  docs_url=None, redoc_url=None)
     keyed = {**tutorial.Tutorial(service).keyed, keys.PREFIX: (keys.ROUTE, keys.Keys(service).handlers)}
     for route, methods in {**tutorial.Tutorial.describe(), keys.ROUTE: keys.Keys.describe()}.items():
         for method, told in methods.items():
-            handlers = next(handlers for name, handlers in keyed.values() if name == route)
-            _document(api, route, method, handlers[method], told)
+            _document(api, route, method, told)
     for part in (scans, batches, snapshots, jobs, health):
         api.include_router(part.router(service))
+    api.add_api_route("/docs", lambda: HTMLResponse(page(api.openapi()), headers=HEADERS), include_in_schema=False)
     for kind in (Exception, HTTPException, RequestValidationError):
         api.add_exception_handler(kind, _answered)
     return Door(api, service, keyed)
 
 
-def _document(api: FastAPI, route: str, method: str, handler: Handler, told: dict[str, Any]) -> None:
-    """The route as OpenAPI tells it. The door comes first; this answers only who comes by another way."""
-    async def endpoint(request: Request) -> Response:
-        return (await handler(request.scope["lsm.call"])).response()
+def _document(api: FastAPI, route: str, method: str, told: dict[str, Any]) -> None:
+    """The route as OpenAPI tells it. The door knows it by the bytes that were sent: who comes here wrote its name in another way
+    (`/v1%2Fkeys/a`), and has no key."""
+    async def endpoint() -> Response:
+        raise Problem(404, "no_such_path", f"there is no such path; write {route.rpartition('/')[0]}/ as it stands here")
 
     extra = {"parameters": told["parameters"], **({"requestBody": told["body"]} if "body" in told else {})}
     name = f"{method.lower()}_{route.strip('/').replace('/', '_').replace('{key}', 'key')}"

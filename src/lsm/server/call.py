@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 from urllib.parse import unquote_plus
 
-from starlette.responses import Response
-
+from lsm.server.budget import LARGE_BYTES, Budget, Hold
 from lsm.server.problems import bad_request
 from lsm.server.text import from_base64url, percent_decoded
 
 Headers = list[tuple[bytes, bytes]]
 NUMBER = re.compile(rb"[0-9]{1,18}")
+LISTS = (b"if-match", b"if-none-match")
 OCTETS = (b"content-type", b"application/octet-stream")
 JSON = (b"content-type", b"application/json")
 
@@ -24,20 +24,28 @@ JSON = (b"content-type", b"application/json")
 class Call:
     """One request: its parts, as bytes."""
 
-    __slots__ = ("body", "headers", "held", "key", "method", "path", "peer", "query", "route", "scope")
+    __slots__ = ("body", "headers", "hold", "key", "method", "path", "peer", "query", "route", "scope")
 
-    def __init__(self, scope: Any) -> None:
+    def __init__(self, scope: Any, budget: Budget) -> None:
         self.scope = scope
         self.method: str = scope["method"]
         path = scope.get("raw_path") or scope["path"].encode()
         self.path: bytes = path.partition(b"?")[0]                  # some servers leave the query on it
         self.query: bytes = scope["query_string"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        if len(self.headers) != len(scope["headers"]):
+            self._join(scope["headers"])
         self.peer: str = (scope.get("client") or ("",))[0]
         self.key = b""
         self.body = b""
-        self.held = 0               # bytes of the budget, given back when it is over
+        self.hold = Hold(budget, self.peer)
         self.route = "other"
+
+    def _join(self, headers: Headers) -> None:
+        """Two lines of a list are one list (RFC 9110, 5.3)."""
+        for name in LISTS:
+            if values := [value for one, value in headers if one == name]:
+                self.headers[name] = b", ".join(values)
 
     def header(self, name: bytes) -> str | None:
         """The header, None when there is none."""
@@ -77,13 +85,11 @@ class Answer:
         if self.status != 204 and self.status != 304:
             headers = [*headers, (b"content-length", b"%d" % len(self.body))]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
-
-    def response(self) -> Response:
-        """For those who ask for a Response."""
-        answer = Response(self.body, self.status)
-        answer.raw_headers = [*self.headers, (b"content-length", b"%d" % len(self.body))]
-        return answer
+        if len(self.body) < LARGE_BYTES:
+            await send({"type": "http.response.body", "body": self.body})
+            return
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})         # waits until the client has taken most of it: then it is over
 
 
 Handler = Callable[[Call], Awaitable[Answer]]

@@ -1,5 +1,5 @@
-"""Connection: HTTP/1.1 on the wire, by httptools through uvicorn, with the limits that neither has: on heads, on time, on the
-number of connections; and refusals that say what was wrong.
+"""Connection: HTTP/1.1 on the wire, by httptools through uvicorn, with the limits that neither has: on heads and on time; and
+refusals that say what was wrong.
 
 A head, whole, must come within `head_seconds` of its first byte; a body at `body_bytes_per_second` after a grace; a client must
 read its answer within `write_seconds`; without a request a connection ends after `idle_seconds`. One timer looks at all
@@ -15,65 +15,19 @@ Threads: the event loop.
 """
 from __future__ import annotations
 
-import asyncio
 import json
-import socket
-import struct
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from lsm.server import problems
-from lsm.server.metrics import Metrics
-from lsm.server.settings import Settings
+from lsm.server.entrance import Crowd, cut
 
 IDLE, HEAD, BODY, ANSWER, LINGER = "idle", "head", "body", "answer", "linger"
-LOOK_SECONDS = 0.25                     # how often all connections are looked at
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 4 << 20
 FRAMING_BYTES = 16 << 10                # of chunk sizes and extensions, beside six a byte of body
 SINGLE = frozenset({b"host", b"content-length", b"transfer-encoding", b"authorization"})
-
-
-class Crowd:
-    """All connections of a server, and the timer that looks at them."""
-
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self.settings = settings
-        self.metrics = metrics
-        self.connections: set[Connection] = set()
-        self._peers: dict[str, int] = {}
-        self._timer: asyncio.TimerHandle | None = None
-
-    def enter(self, connection: Connection, peer: str) -> str | None:
-        """Counts it; answers why it may not stay, None if it may."""
-        self.connections.add(connection)
-        self._peers[peer] = self._peers.get(peer, 0) + 1
-        if self._timer is None:
-            self._look(connection.loop)
-        if len(self.connections) > self.settings.connections:
-            return f"there are {self.settings.connections:,} connections already"
-        if self._peers[peer] > self.settings.connections_per_peer:
-            return f"there are {self.settings.connections_per_peer:,} connections of yours already"
-        return None
-
-    def leave(self, connection: Connection, peer: str) -> None:
-        """It has ended."""
-        if connection in self.connections:
-            self.connections.remove(connection)
-            self._peers[peer] -= 1
-            if not self._peers[peer]:
-                del self._peers[peer]
-
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
-        for connection in list(self.connections):
-            connection.look(now)
-        self._timer = loop.call_later(LOOK_SECONDS, self._look, loop) if self.connections else None
-
-    def __call__(self, **given: Any) -> Connection:
-        """A new connection, as uvicorn asks for one."""
-        return Connection(self, **given)
 
 
 class Refused(Exception):
@@ -103,8 +57,11 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self.peer = self.client[0] if self.client else ""
         self._enter(IDLE)
-        if crowded := self.crowd.enter(self, self.peer):
-            self._refuse(429, "too_many_connections", crowded)
+        if crowded := self.crowd.enter(self, self.peer, self.loop):
+            if self.crowd.may_refuse():
+                self._refuse(429, "too_many_connections", crowded)
+            else:
+                cut(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.crowd.leave(self, self.peer)
@@ -120,7 +77,7 @@ class Connection(HttpToolsProtocol):
         limits, passed = self.limits, now - self.since
         if self.blocked_since is not None and now - self.blocked_since > limits.write_seconds:
             self.crowd.metrics.refuse("slow_reader")
-            self._cut()
+            cut(self.transport)
         elif self.phase == HEAD and passed > limits.head_seconds:
             self._refuse(408, "too_slow", f"the head of a request takes {limits.head_seconds:g} s at most")
         elif self.phase == BODY and not self.flow.read_paused and passed > limits.body_grace_seconds + (
@@ -233,17 +190,10 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         if self.phase == BODY:                          # answered before all of it was read
             self._enter(LINGER)
-        elif self.phase == ANSWER and not self.pipeline:
+        elif self.phase == ANSWER and self.cycle.response_complete:     # not while the last of several is being answered
             self._enter(IDLE)
 
     # ------------------------------------------------------------ refusing
-
-    def _cut(self) -> None:
-        """End it, and let the system forget at once what it holds for who does not read."""
-        wire = self.transport.get_extra_info("socket")
-        if wire is not None:
-            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.transport.abort()
 
     def _reject(self, status: int, code: str, detail: str) -> None:
         """From within the parser."""
@@ -260,7 +210,8 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, status: int, code: str, detail: str) -> None:
         """Answer, hear nothing more, and end. Where another answer is on its way there can be no answer."""
-        self.crowd.metrics.refuse(code)
+        if code != "too_many_connections":              # counted at the entrance
+            self.crowd.metrics.refuse(code)
         self.refusal = status, code, detail
         answering = self.cycle is not None and not self.cycle.response_complete
         if self.pipeline or answering and (self.cycle.response_started or self.phase == HEAD):

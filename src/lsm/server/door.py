@@ -4,8 +4,9 @@ problems as answers, and the counting.
 Paths that hold a key do not go through a router: they are compared as the bytes that were sent, and the key is what
 percent-encoding says, decoded once; `/`, `..`, `//`, a line end are bytes of it like any other.
 
-Invariants: nothing is read of a body before host and token are right; no body is larger than its route's limit, nor all of them
-together than the budget; an answer that broke off is never ended as if it were whole.
+Invariants: nothing is read of a body before host and token are right, nor where there is none to send; no body is larger than its
+route's limit, nor all of them together than the budget, which counts what has come, not what was announced; an answer that broke
+off is never ended as if it were whole.
 Threads: the event loop.
 """
 from __future__ import annotations
@@ -21,13 +22,19 @@ from lsm.server.call import Call, Handler
 from lsm.server.problems import Problem
 from lsm.server.service import Service
 from lsm.server.settings import host_name
+from lsm.server.shape import has_more_parts
 from lsm.server.text import percent_decoded
 from lsm.server.tokens import Right
 
 logger = logging.getLogger("lsm.server")
 
-OPEN_PATHS = frozenset({b"/health", b"/docs", b"/docs/oauth2-redirect", b"/redoc", b"/openapi.json"})     # no token is asked
+OPEN_PATHS = frozenset({b"/health", b"/docs", b"/openapi.json"})     # no token is asked
 READING = ("GET", "HEAD")
+WITHOUT_BODY = (*READING, "DELETE")
+BATCH = b"/v1/batch"
+OPERATION_PARTS = 8         # of an operation of a batch: itself, a comma, its members; and some more
+SMALL_PARTS = 32            # of any other body
+SMALL_BYTES = 4 << 10       # of a body that holds no value
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 NO_CACHE = (b"cache-control", b"no-cache")
 
@@ -55,7 +62,7 @@ class Door:
             if scope["type"] == "lifespan":
                 await self.api(scope, receive, send)
             return
-        call, started, status, over = Call(scope), perf_counter(), 0, False
+        call, started, status, over = Call(scope, self._budget), perf_counter(), 0, False
         metrics = self._metrics
 
         async def answer(message: Any) -> None:
@@ -92,7 +99,7 @@ class Door:
                     await problem.response()(scope, receive, answer)
         finally:
             metrics.running -= 1
-            self._budget.give_back(call.held)
+            call.hold.let_go()
             metrics.observe(call.method, call.route, status, perf_counter() - started)
 
     # ------------------------------------------------------------ may it?
@@ -141,15 +148,28 @@ class Door:
         return None
 
     def _most(self, call: Call) -> int:
-        return self._settings.value_bytes if call.route == "/v1/keys/{key}" else self._settings.body_bytes
+        if call.method in WITHOUT_BODY or call.path in OPEN_PATHS:
+            return 0
+        if call.route == "/v1/keys/{key}":
+            return self._settings.value_bytes
+        return self._settings.body_bytes if call.path == BATCH or call.route == "/set/{key}" else SMALL_BYTES
+
+    def _check_shape(self, call: Call) -> None:
+        """What is too many parts to be read on the event loop, and for its route."""
+        if call.path == BATCH:
+            most = self._settings.batch_operations
+            if has_more_parts(call.body, OPERATION_PARTS * most + SMALL_PARTS):
+                raise Problem(413, "too_many_operations", f"a batch may have {most:,} operations")
+        elif call.route != "/v1/keys/{key}" and has_more_parts(call.body, SMALL_PARTS):
+            raise Problem(422, "invalid", "the body has more members than there are")
 
     async def _read(self, call: Call, receive: Any) -> None:
-        """The body, whole. What it takes of the budget is noted in the call."""
+        """The body, whole, in the call's hold of the budget."""
         try:
             size = int(call.headers.get(b"content-length", b"0"))
         except ValueError:
             raise problems.bad_request("bad_length", "Content-Length is no number") from None
-        self._make_room(call, size)
+        self._check_size(call, size)
         parts: list[bytes] = []
         size = 0
         while True:
@@ -159,20 +179,19 @@ class Door:
             part = message.get("body", b"")
             if part:
                 size += len(part)
-                self._make_room(call, size)
+                self._check_size(call, size)
+                call.hold.grow(size)
                 parts.append(part)
             if not message.get("more_body", False):
                 break
         call.body = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._check_shape(call)
         self._metrics.bytes_in += size
 
-    def _make_room(self, call: Call, size: int) -> None:
-        """For a body of so many bytes, as far as there is none yet."""
+    def _check_size(self, call: Call, size: int) -> None:
         if size > (most := self._most(call)):
-            raise Problem(413, "too_large", f"the body is over the limit of {most:,} bytes")
-        if size > call.held:
-            self._budget.take(size - call.held)
-            call.held = size
+            raise Problem(413, "too_large", f"the body is over the limit of {most:,} bytes" if most else
+                          f"{call.method} has no body here")
 
 
 class _Gone(Exception):

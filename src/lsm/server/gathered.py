@@ -4,7 +4,8 @@ What waits on the disk must not wait on the event loop; but handing every call t
 memory. So calls are gathered: a thread that becomes free takes all that wait, does them together, and answers them
 together. The busier it is, the more go at once, and the less each costs.
 
-Invariants: what was accepted is done, and answered unless the loop ended or the answer came too late; `close` waits for it.
+Invariants: what was accepted is done, and answered unless the loop ended; `close` waits for it. Only what was answered "too late"
+before a thread took it is not done. Every call is `over()` once, when no thread has it any more; of what was answered nothing is kept.
 Threads: `ask` from the event loop; `work` runs in the threads.
 """
 from __future__ import annotations
@@ -13,13 +14,32 @@ import asyncio
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Any
 
+from lsm.server.budget import Hold
 from lsm.server.problems import Problem, overloaded
 
-Answers = list[tuple["asyncio.Future[Any]", Any]]       # a future, and its value or exception
+Answers = list[tuple["Asked", Any]]                    # a call, and its value or exception
 Work = Callable[[list[Any], "Reply"], None]
+
+
+class Asked:
+    """A call: who waits for it, and what it holds of the budget."""
+
+    __slots__ = ("future", "hold", "pending")
+
+    def __init__(self, hold: Hold | None) -> None:
+        self.future: asyncio.Future[Any] | None = None
+        self.hold = hold
+        self.pending: dict[Asked, float] = {}           # where it is noted until it is answered
+
+    def over(self) -> None:
+        """No thread has it any more."""
+        hold, self.hold = self.hold, None
+        if hold is not None:
+            hold.let_go()
 
 
 class Reply:
@@ -30,7 +50,7 @@ class Reply:
         self._settle = settle
 
     def __call__(self, answers: Answers) -> None:
-        """(future, value or exception) for each; from any thread."""
+        """(call, value or exception) for each; from any thread."""
         if answers:
             try:
                 self._loop.call_soon_threadsafe(self._settle, answers)
@@ -46,12 +66,12 @@ class Gathered:
         self._work = work
         self._loop = asyncio.get_running_loop()
         self._reply = Reply(self._loop, self._settle)
-        self._waiting: deque[Any] = deque()
+        self._waiting: deque[Asked] = deque()
         self._bell: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._most = most
         self._bound = bound
         self._seconds = seconds
-        self._pending: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._pending: dict[Asked, float] = {}      # not answered yet, and since when; the oldest first
         self._rung = False
         self._closed = False
         self.rounds = self.calls = 0                # for metrics
@@ -59,7 +79,7 @@ class Gathered:
         for thread in self._threads:
             thread.start()
 
-    def ask(self, call: Any) -> asyncio.Future[Any]:
+    def ask(self, call: Asked) -> asyncio.Future[Any]:
         """`call.future` is made here, and settled with the answer. Raises 503 when too many wait, or after `close`."""
         if self._closed:
             raise Problem(503, "closed", "the server is stopping")
@@ -67,8 +87,11 @@ class Gathered:
             raise overloaded("too many requests wait for the store: try again")
         future: asyncio.Future[Any] = self._loop.create_future()
         call.future = future
+        if call.hold is not None:
+            call.hold.keep()
         self._waiting.append(call)
-        self._pending.append((self._loop.time(), future))
+        call.pending = self._pending
+        self._pending[call] = self._loop.time()
         if not self._rung:
             self._rung = True
             self._loop.call_soon(self._ring)        # after all that came in with this turn of the loop
@@ -79,16 +102,17 @@ class Gathered:
         self._bell.put(True)
 
     def _settle(self, answers: Answers) -> None:
-        for future, answer in answers:
-            if not future.done():
+        for call, answer in answers:
+            call.pending.pop(call, None)            # now, not later: what lives longer costs memory, and the collector more
+            future, call.future = call.future, None
+            if future is not None and not future.done():
                 if isinstance(answer, BaseException):
                     future.set_exception(answer)
                 else:
                     future.set_result(answer)
-        while self._pending and self._pending[0][1].done():     # now, not later: what lives longer costs the collector more
-            self._pending.popleft()
+            call.over()
 
-    def hand(self, calls: list[Any]) -> None:
+    def hand(self, calls: Sequence[Asked]) -> None:
         """Calls that have their futures, from another thread: the next stage of what was asked elsewhere."""
         self._waiting.extend(calls)
         self._bell.put(True)
@@ -96,9 +120,10 @@ class Gathered:
     def give_up_late(self) -> None:
         """Those that wait too long get 503; what they asked for may still happen. Called now and then."""
         late = self._loop.time() - self._seconds
-        while self._pending and (self._pending[0][1].done() or self._pending[0][0] < late):
-            future = self._pending.popleft()[1]
-            if not future.done():
+        for call in list(takewhile(lambda call: self._pending[call] < late, self._pending)):
+            del self._pending[call]
+            future = call.future
+            if future is not None and not future.done():
                 future.set_exception(Problem(503, "too_slow", f"the store took longer than {self._seconds:g} s; a write may "
                                                               "still happen", {"Retry-After": "5"}))
 
@@ -116,17 +141,22 @@ class Gathered:
                 try:
                     self._work(calls, self._reply)
                 except BaseException as error:      # told to those who asked; the thread goes on for the others
-                    self._reply([(call.future, error) for call in calls])
+                    self._reply([(call, error) for call in calls])
+                del calls
             if not going_on:
                 return
 
     def _take(self) -> list[Any]:
-        taken: list[Any] = []
+        taken: list[Asked] = []
+        given_up: list[Asked] = []
         try:
             while len(taken) < self._most:
-                taken.append(self._waiting.popleft())
+                call = self._waiting.popleft()
+                future = call.future
+                (given_up if future is not None and future.done() else taken).append(call)
         except IndexError:
             pass
+        self._reply([(call, None) for call in given_up])
         return taken
 
     def close(self) -> None:

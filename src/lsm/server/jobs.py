@@ -1,11 +1,14 @@
 """Jobs: work that takes long: compact, flush, verify, checkpoint. One at a time, in a thread of its own, in the order asked for.
 
-A checkpoint gets its name from the client, its directory from the operator: nothing a client says is a path.
+A checkpoint gets its name from the client, its directory from the operator: nothing a client says is a path. It is made whole beside
+its place and then given its name: what is there under a name is whole, and a job removes nothing but what it made itself, also when
+two servers share the directory. One that was killed leaves a directory whose name begins with a dot.
 Threads: the event loop; the work runs in the thread.
 """
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import secrets
@@ -17,11 +20,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lsm.errors import CorruptionError
+from lsm.place import bytes_in, sizes_in
 from lsm.server import problems
 from lsm.server.problems import Problem, bad_request, not_found
 from lsm.server.store import Store
+from lsm.server.text import base64url
+from lsm.staging import give_name
+
+logger = logging.getLogger("lsm.server")
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\.[A-Za-z0-9_-]{1,32})*")
+DAMAGE_TOLD = 20            # places of damage that a job lists
 KINDS = ("compact", "flush", "verify", "checkpoint")
 
 
@@ -38,8 +48,15 @@ class Job:
     seconds: float = 0.0
     result: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
-    before: int = 0                         # of the engine's counter, when it began
+    there: frozenset[str] = frozenset()     # files of the database when it began
+    read: int = 0                           # bytes that were verified; its thread counts them
     of_bytes: int = 0
+
+    @property
+    def staging(self) -> Path:
+        """Where its checkpoint is made."""
+        assert self.target is not None
+        return self.target.with_name(f".{self.target.name}.{self.name}")
 
 
 class Jobs:
@@ -118,29 +135,35 @@ class Jobs:
             job.state, job.started = "running", time.monotonic()
 
         def work() -> dict[str, Any]:
-            job.before, job.of_bytes = self._counter(job), getattr(engine.stats(), "bytes", 0)
+            files = self._files()
+            job.there, job.of_bytes = frozenset(files), sum(files.values())
             loop.call_soon_threadsafe(begin)
             if job.target is not None:
-                return _checkpoint(engine, job.target)
+                return _checkpoint(engine, job.target, job.staging)
             if job.kind == "verify":
-                report = engine.verify()
-                return {"ok": report.ok, "files": report.files, "bytes": report.bytes, "damaged": len(report.damage)}
+                report = engine.verify(progress=lambda read: setattr(job, "read", read))
+                return {"ok": report.ok, "files": report.files, "bytes": report.bytes, "damaged": len(report.damage),
+                        "damage": [_told(damage) for damage in report.damage[:DAMAGE_TOLD]]}
             {"compact": engine.compact, "flush": engine.flush}[job.kind]()
             return {"bytes": getattr(engine.stats(), "bytes", 0)}
 
         return work
 
-    def _counter(self, job: Job) -> int:
-        """Bytes done so far, as far as this engine tells."""
+    def _done(self, job: Job) -> int:
+        """Bytes so far: of the copy, of files that were not there before, or read."""
         if job.target is not None:
-            return _bytes_in(job.target)
-        if job.kind == "compact":
-            return int(getattr(self._store.engine.stats(), "bytes_compacted_in", 0))
-        return 0
+            return bytes_in(job.staging)
+        if job.kind == "verify":
+            return job.read
+        return sum(size for name, size in self._files().items() if name not in job.there)
+
+    def _files(self) -> dict[str, int]:
+        """Bytes of each file of the database."""
+        return sizes_in(self._store.engine.path) if self._store.traits.durable else {}
 
     async def told(self, job: Job) -> dict[str, Any]:
         """The job as JSON."""
-        done = max(0, await self._store.run(self._counter, job) - job.before) if job.state == "running" else 0
+        done = await self._store.run(self._done, job) if job.state == "running" else 0
         if job.state == "done":
             done = job.of_bytes
         seconds = job.seconds if job.started is None or job.state != "running" else time.monotonic() - job.started
@@ -158,17 +181,36 @@ class Jobs:
             await asyncio.wait(self._tasks, timeout=self._store.settings.stop_seconds)
 
 
-def _checkpoint(engine: Any, target: Path) -> dict[str, Any]:
+def _checkpoint(engine: Any, target: Path, staging: Path) -> dict[str, Any]:
+    os.mkdir(staging, 0o700)            # its name is of this job alone
     try:
-        engine.checkpoint(target)
+        engine.checkpoint(staging)
+        size = bytes_in(staging)
+        try:
+            os.mkdir(target, 0o700)     # whoever makes it has the name
+        except FileExistsError:
+            raise Problem(409, "exists", "there is a checkpoint of that name meanwhile: give another name") from None
+        try:
+            give_name(str(staging), str(target))        # in the place of the empty directory
+        except BaseException:
+            _remove_empty(target)
+            raise
     except BaseException:
-        shutil.rmtree(target, ignore_errors=True)       # it was not there before
+        shutil.rmtree(staging, ignore_errors=True)
         raise
-    return {"bytes": _bytes_in(target)}
+    return {"bytes": size}
 
 
-def _bytes_in(directory: Path) -> int:
+def _remove_empty(target: Path) -> None:
     try:
-        return sum(entry.stat().st_size for entry in os.scandir(directory))
+        os.rmdir(target)
     except OSError:
-        return 0
+        pass
+
+
+def _told(damage: CorruptionError) -> dict[str, Any]:
+    """A place of damage, told and logged. Keys are base64url; None where there is no bound."""
+    logger.error("verify: %s", damage)
+    low, high = damage.keys or (None, None)
+    return {"file": os.path.basename(damage.path), "offset": damage.offset, "first_key_b64": None if low is None else base64url(low),
+            "last_key_b64": None if high is None else base64url(high)}

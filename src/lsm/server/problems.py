@@ -75,6 +75,8 @@ def _of_engine(error: BaseException) -> Problem:
         return Problem(500, "damaged", "what is on disk is damaged; the log of the server says where")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Problem(507, "no_room", "the disk is full: nothing of this was written")
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return overloaded("the server has no file descriptor left: nothing of this was written")
     if isinstance(error, lsm.StorageError):
         return Problem(500, "storage", "the disk failed; the log of the server says how")
     if isinstance(error, MemoryError):

@@ -12,17 +12,19 @@ Threads: a `Page` is used by one thread at a time.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from lsm.contract.span import Span
-from lsm.server.problems import bad_request
-from lsm.server.text import base64url, from_base64url, member
+from lsm.server.problems import bad_request, overloaded
+from lsm.server.text import base64url, from_base64url, member, member_bytes
 
 TOKEN_VERSION = 2
 REVERSE, BOUNDED, LIMITED, NO_VALUES, BINARY = 1, 2, 4, 8, 16
 ROW_BYTES = 40              # of a row's JSON, beside key and value
+
+Room = Callable[[int], bool]
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,14 @@ class Range:
 class Page:
     """The rows of a range as JSON lines, taken a chunk at a time, from one moment."""
 
-    def __init__(self, source: Any, asked: Range, rows_max: int, chunk_bytes: int, seconds: float) -> None:
-        """`source`: a database or a snapshot."""
+    def __init__(self, source: Any, asked: Range, rows_max: int, chunk_bytes: int, seconds: float, room: Room) -> None:
+        """`source`: a database or a snapshot. `room`: may a chunk have so many bytes?"""
         span = asked.span
         self._asked = asked
         self._most = rows_max if span.limit is None else min(rows_max, span.limit)
         self._chunk_bytes = chunk_bytes
         self._deadline = time.monotonic() + seconds
+        self._room = room
         self._rows: Any = source.scan(span.lower, span.upper, reverse=span.reverse, values=span.values, limit=span.limit)
         self.given = 0
         self._last: bytes | None = None
@@ -81,11 +84,16 @@ class Page:
 
     def next_chunk(self) -> bytes:
         """The next lines; `done` is true when they are the last ones. Raises what the engine raises: then the answer must
-        break off, not end."""
+        break off, not end. Where there is no room for a row, they end with a token; raises the problem 503 for the first of all."""
         lines: list[str] = []
         size = 0
+        if not self._room(self._chunk_bytes):
+            return self._out_of_room(lines)
         late = time.monotonic() > self._deadline
         for key, value in self._some(0 if late else self._most - self.given):
+            if len(value or b"") > self._chunk_bytes // 8 and not self._room(
+                    max(self._chunk_bytes, size + len(value or b"") + member_bytes(value or b""))):
+                return self._out_of_room(lines)
             binary = self._asked.binary
             line = "{" + member("key", key, binary) + ("" if value is None else "," + member("value", value, binary)) + "}\n"
             lines.append(line)
@@ -98,6 +106,13 @@ class Page:
         lines.append(self._end())
         self.close()
         return "".join(lines).encode()
+
+    def _out_of_room(self, lines: list[str]) -> bytes:
+        if self._last is None:
+            raise overloaded("too many bytes are on their way at once, in all or of yours: try again")
+        self.done = True
+        self.close()
+        return "".join([*lines, self._resume()]).encode()
 
     def _some(self, most: int) -> Iterator[tuple[bytes, bytes | None]]:
         values = self._asked.span.values
@@ -113,6 +128,9 @@ class Page:
             return '{"end":true}\n'
         if next(self._rows, None) is None:
             return '{"end":true}\n'
+        return self._resume()
+
+    def _resume(self) -> str:
         return f'{{"resume":"{self._asked.token(self._last, self.given)}"}}\n'
 
     def close(self) -> None:

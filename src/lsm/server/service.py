@@ -27,7 +27,7 @@ class Service:
         self._opening = opening
         self.settings = settings
         self.metrics = Metrics()
-        self.budget = Budget(settings.in_flight_bytes)
+        self.budget = Budget(settings.in_flight_bytes, settings.in_flight_bytes_per_peer)
         self.scans = 0              # at work now
         self.ready = False
 

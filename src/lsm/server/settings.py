@@ -41,6 +41,7 @@ class Settings:
     connections_per_peer: int = 64
     pipelined: int = 64                     # requests of one connection that wait for its first one
     in_flight_bytes: int = 64 * MIB         # of bodies and of large answers, all together
+    in_flight_bytes_per_peer: int = 32 * MIB
     waiting: int = 4096                     # reads, or writes, that wait for a thread
 
     head_seconds: float = 5.0               # from its first byte to the end of a request's head
@@ -68,6 +69,10 @@ class Settings:
         if 4 * self.key_bytes > self.request_line_bytes:
             raise SettingsError(f"keys of {self.key_bytes:,} bytes, percent-encoded or in a resume token, do not fit in a request "
                                 f"line of {self.request_line_bytes:,} bytes: give four times as many")
+        largest = max(self.value_bytes, self.body_bytes, self.chunk_bytes)
+        if largest > min(self.in_flight_bytes, self.in_flight_bytes_per_peer):
+            raise SettingsError(f"no body or chunk of {largest:,} bytes would ever have room: give in_flight_bytes and "
+                                "in_flight_bytes_per_peer as many at least")
         if (self.certificate is None) != (self.certificate_key is None):
             raise SettingsError("TLS needs a certificate and its key: give both or none")
         if not self.is_loopback and not self.tokens:

@@ -18,11 +18,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeVar
 
 import lsm
+from lsm.server.budget import LARGE_BYTES, Hold
 from lsm.server.conditions import Condition, etag_of, failed
-from lsm.server.gathered import Gathered, Reply
+from lsm.server.gathered import Asked, Gathered, Reply
+from lsm.server.problems import Problem, overloaded
 from lsm.server.settings import Settings
 
 READ_THREADS = 3            # reads that wait for the disk at once
+READS_AT_ONCE = 128         # in one multi_get, unless
+READS_BYTES = 1 << 20       # the values are so large that a few make as much as this
 DISK_THREADS = 4            # steps of scans, snapshots, stats
 GROUP_BYTES = 8 << 20       # of writes in one batch
 LATE_SECONDS = 0.5          # how often late answers are looked for
@@ -32,29 +36,30 @@ Durability = Literal["none", "process", "disk"]
 Operation = tuple[bytes, "bytes | None"]            # a key and its value, or None: delete
 
 
-class Read:
-    """One key to look up, in the database or a snapshot. Answered by (value, ETag), or None."""
+class Read(Asked):
+    """One key to look up, in the database or a snapshot. Answered by (value, ETag), or None; a large value is in the hold, or
+    answered by the problem 503."""
 
-    __slots__ = ("future", "key", "moment", "tagged")
+    __slots__ = ("key", "moment", "tagged")
 
-    def __init__(self, key: bytes, moment: Any, tagged: bool) -> None:
+    def __init__(self, key: bytes, moment: Any, tagged: bool, hold: Hold | None) -> None:
+        super().__init__(hold)
         self.key = key
         self.moment = moment
         self.tagged = tagged
-        self.future: Any = None
 
 
-class Write:
+class Write(Asked):
     """Writes that happen together, if all conditions hold. Answered by None, or the problem 412."""
 
-    __slots__ = ("conditions", "future", "operations", "size", "sync")
+    __slots__ = ("conditions", "operations", "size", "sync")
 
-    def __init__(self, operations: Sequence[Operation], conditions: Sequence[Condition], sync: bool) -> None:
+    def __init__(self, operations: Sequence[Operation], conditions: Sequence[Condition], sync: bool, hold: Hold | None) -> None:
+        super().__init__(hold)
         self.operations = operations
         self.conditions = conditions
         self.sync = sync
         self.size = sum(len(key) + len(value or b"") for key, value in operations)
-        self.future: Any = None
 
 
 class Store:
@@ -67,27 +72,30 @@ class Store:
         self.key_bytes = min(settings.key_bytes, self.traits.key_bytes_max)
         self.value_bytes = min(settings.value_bytes, self.traits.value_bytes_max)
         waiting, seconds = settings.waiting, settings.answer_seconds
-        self.reads = Gathered(self._read, "lsm-read", READ_THREADS, 128, waiting, seconds)
+        self.reads = Gathered(self._read, "lsm-read", READ_THREADS, READS_AT_ONCE, waiting, seconds)
         self.writes = Gathered(self._write, "lsm-write", 1, 1024, waiting, seconds)
         self.syncs = Gathered(self._sync, "lsm-sync", 1, 1 << 20, waiting, seconds)
+        self._reads_at_once = 1             # grows; each reading thread may set it, any value is right
         self._pool = ThreadPoolExecutor(DISK_THREADS, "lsm-disk")
         self._loop = asyncio.get_running_loop()
         self._look_for_late()
 
     # ------------------------------------------------------------ for the API
 
-    async def get(self, key: bytes, moment: Any = None) -> tuple[bytes, str] | None:
-        """The value and its ETag, None when there is none. `moment`: a snapshot to look in."""
-        return await self.reads.ask(Read(key, moment, True))       # type: ignore[no-any-return]
+    async def get(self, key: bytes, moment: Any = None, hold: Hold | None = None) -> tuple[bytes, str] | None:
+        """The value and its ETag, None when there is none. `moment`: a snapshot to look in; `hold`: grows by a large value."""
+        return await self.reads.ask(Read(key, moment, True, hold))       # type: ignore[no-any-return]
 
-    async def value(self, key: bytes) -> bytes | None:
+    async def value(self, key: bytes, hold: Hold | None = None) -> bytes | None:
         """The value alone."""
-        found = await self.reads.ask(Read(key, None, False))
+        found = await self.reads.ask(Read(key, None, False, hold))
         return found and found[0]                                   # type: ignore[no-any-return]
 
-    async def write(self, operations: Sequence[Operation], conditions: Sequence[Condition] = (), sync: bool = False) -> None:
-        """All of them or none. Raises the problem 412 when a condition does not hold."""
-        await self.writes.ask(Write(operations, conditions, sync or self.settings.sync))
+    async def write(self, operations: Sequence[Operation], conditions: Sequence[Condition] = (), sync: bool = False,
+                    hold: Hold | None = None) -> None:
+        """All of them or none. Raises the problem 412 when a condition does not hold. `hold` has the bytes of the operations, and
+        is kept until no thread has them any more."""
+        await self.writes.ask(Write(operations, conditions, sync or self.settings.sync, hold))
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
         """Something that may touch the disk, in a thread."""
@@ -102,7 +110,16 @@ class Store:
     # ------------------------------------------------------------ in threads
 
     def _read(self, reads: list[Read], reply: Reply) -> None:
+        """A few at a time after large values: what is read is in memory before it can be counted."""
+        while reads:
+            part, reads = reads[:self._reads_at_once], reads[self._reads_at_once:]
+            size = self._read_together(part, reply)
+            self._reads_at_once = max(1, min(2 * self._reads_at_once, READS_BYTES * len(part) // (size + 1), READS_AT_ONCE))
+
+    def _read_together(self, reads: list[Read], reply: Reply) -> int:
+        """Answers them, and how many bytes that took."""
         answers: list[Any]
+        size = 0
         try:
             if all(read.moment is None for read in reads):
                 answers = self.engine.multi_get([read.key for read in reads])
@@ -112,8 +129,10 @@ class Store:
             answers = [self._attempt(read) for read in reads]       # each gets its own error, and no other's
         for index, (read, value) in enumerate(zip(reads, answers)):
             if isinstance(value, bytes):
-                answers[index] = value, etag_of(value) if read.tagged else ""
-        reply([(read.future, answer) for read, answer in zip(reads, answers)])
+                size += len(value)
+                answers[index] = _counted(read, value) or (value, etag_of(value) if read.tagged else "")
+        reply(list(zip(reads, answers)))
+        return size
 
     def _look_up(self, read: Read) -> bytes | None:
         return (self.engine if read.moment is None else read.moment).get(read.key)     # type: ignore[no-any-return]
@@ -144,10 +163,10 @@ class Store:
             for write in writes:
                 try:
                     if not all(one.holds(self._current(one.key, written)) for one in write.conditions):
-                        answers.append((write.future, failed()))
+                        answers.append((write, failed()))
                         continue
                 except Exception as error:
-                    answers.append((write.future, error))
+                    answers.append((write, error))
                     continue
                 written.update(write.operations)
                 accepted.append(write)
@@ -161,9 +180,13 @@ class Store:
             elif accepted:
                 self.engine.write([operation for write in accepted for operation in write.operations])
         except BaseException as error:
-            answers += [(write.future, error) for write in accepted]
+            if len(writes) > 1 and isinstance(error, (TypeError, ValueError)):      # one of them cannot be: the others can
+                for write in writes:
+                    self._write_group([write], reply)
+                return
+            answers = [(write, error) for write in writes]          # a 412 too: it may have come from what was not written
         else:
-            answers += [(write.future, None) for write in accepted if not write.sync]
+            answers += [(write, None) for write in accepted if not write.sync]
             if lasting := [write for write in accepted if write.sync]:
                 self.syncs.hand(lasting)
         reply(answers)
@@ -173,7 +196,7 @@ class Store:
 
     def _sync(self, writes: list[Write], reply: Reply) -> None:
         self.engine.sync()
-        reply([(write.future, None) for write in writes])
+        reply([(write, None) for write in writes])
 
     # ------------------------------------------------------------ time and ending
 
@@ -189,3 +212,11 @@ class Store:
             await asyncio.to_thread(stage.close)
         await asyncio.to_thread(self._pool.shutdown)
         await asyncio.to_thread(self.engine.close)
+
+
+def _counted(read: Read, value: bytes) -> Problem | None:
+    """Takes a large value into the hold; the problem 503 when there is no room for it."""
+    hold = read.hold
+    if hold is None or len(value) < LARGE_BYTES or hold.try_grow(len(value)):
+        return None
+    return overloaded("too many bytes are on their way at once, in all or of yours: try again")

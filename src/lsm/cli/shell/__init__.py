@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lsm.cli.arguments import DatabaseOrNew, EngineOrNew, Wait
+from lsm.cli.arguments import DatabaseOrNew, EngineOrNew, Json, Wait
 
 
 def shell(
@@ -17,6 +17,7 @@ def shell(
     engine: EngineOrNew = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Only look; another process may have it open.")] = False,
     history: Annotated[bool, typer.Option(help="Keep the lines that are typed in a file (LSM_HISTORY names it).")] = True,
+    json: Json = False,
     wait: Wait = 0.0,
 ) -> int:
     """Type commands on one open database, with history and completion of keys; or run a script of them from stdin, which
@@ -27,7 +28,7 @@ def shell(
     from lsm.cli.shell.session import Session
 
     opened = open_to_read(path, engine) if read_only else open_to_write(path, engine, create=True, wait=wait)
-    with opened as db, Session(db) as session:
+    with opened as db, Session(db, json) as session:
         if sys.stdin is not None and sys.stdin.isatty() and sys.stdout is not None and sys.stdout.isatty():
             from lsm.cli.shell.interactive import converse
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lsm.cli.outcome import Failed
-from lsm.cli.output import shown
+from lsm.cli.output import as_json, json_line, shown
 from lsm.cli.shell.session import Session
 from lsm.cli.shell.words import Word, WrongLine, words
 from lsm.cli.wording import damage
@@ -66,9 +66,12 @@ def bytes_of(word: Word) -> bytes:
 
 def get(session: Session, key: Word) -> None:
     value = session.reads.get(bytes_of(key))
+    if session.json:
+        print(json_line(key=bytes_of(key), value=value))
     if value is None:
         raise Failed(f"there is no key {key.text}")
-    print(shown(value))
+    if not session.json:
+        print(shown(value))
 
 
 def put(session: Session, key: Word, value: Word) -> None:
@@ -87,7 +90,9 @@ def scan(session: Session, prefix: Word | None = None, reverse: bool = False, ke
             raise WrongLine("give a prefix, or --start and --stop")
         among["prefix"] = bytes_of(prefix)
     for row in session.reads.scan(**among, reverse=reverse, limit=limit, values=not keys):
-        if keys:
+        if session.json:
+            print(json_line(key=row) if keys else json_line(key=row[0], value=row[1]))
+        elif keys:
             print(shown(row))
         else:
             sys.stdout.write(text.encode(*row).decode())
@@ -100,16 +105,20 @@ def _number(word: Word) -> int:
 
 
 def stats(session: Session) -> None:
-    print(session.db.stats())
+    told = session.db.stats()
+    print(json_line(path=str(session.db.path), engine=session.db.traits.engine, **as_json(told)) if session.json else told)
 
 
 def verify(session: Session) -> None:
     report = session.db.verify()
-    for error in report.damage:
+    if session.json:
+        print(json_line(path=str(session.db.path), **as_json(report)))
+    for error in () if session.json else report.damage:
         print(damage(error))
     if not report.ok:
         raise Failed(f"{len(report.damage):,} places are damaged")
-    print(f"{report.files:,} files, {report.blocks:,} blocks, {report.bytes:,} bytes: no damage")
+    if not session.json:
+        print(f"{report.files:,} files, {report.blocks:,} blocks, {report.bytes:,} bytes: no damage")
 
 
 def checkpoint(session: Session, path: Word) -> None:
@@ -120,9 +129,11 @@ def batch(session: Session, step: Word) -> None:
     if step.text == "begin":
         session.begin()
     elif step.text == "commit":
-        print(f"{session.commit():,} writes")
+        writes = session.commit()
+        print(json_line(writes=writes) if session.json else f"{writes:,} writes")
     elif step.text == "abandon":
-        print(f"{session.abandon():,} writes dropped")
+        dropped = session.abandon()
+        print(json_line(dropped=dropped) if session.json else f"{dropped:,} writes dropped")
     else:
         raise WrongLine(f"it is: {COMMANDS['batch'].usage}")
 

@@ -15,8 +15,9 @@ from lsm.contract.engine import Engine
 class Session:
     """A context manager; at its end the snapshot is let go."""
 
-    def __init__(self, db: Engine) -> None:
+    def __init__(self, db: Engine, json: bool = False) -> None:
         self.db = db
+        self.json = json                # what is printed is JSON
         self.ended = False              # somebody said quit
         self.batch: Any = None
         self.gathered = 0               # writes in the batch

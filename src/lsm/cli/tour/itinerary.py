@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 import lsm
+from lsm.cli.output import print_json
 from lsm.cli.tour import changing, crash, loading, picture, reading, upkeep
 from lsm.cli.tour.corpus import standard_library
 from lsm.cli.tour.guide import BrokenPromise, Guide
@@ -17,9 +18,9 @@ from lsm.cli.watch import Watch
 SEED = 2_026
 
 
-def take(path: Path | None, quick: bool) -> int:
+def take(path: Path | None, quick: bool, json: bool = False) -> int:
     """Run the whole tour; 0 when every promise was kept."""
-    console = Console(highlight=False, soft_wrap=False)
+    console = Console(highlight=False, soft_wrap=False, quiet=json)
     try:
         place = prepare(path)
     except OSError as refused:
@@ -28,7 +29,10 @@ def take(path: Path | None, quick: bool) -> int:
     try:
         with Watch("tour") as watch:
             watch.leftovers += [place] * (path is None)
-            walk(Guide(console), place, quick)
+            guide = Guide(console)
+            walk(guide, place, quick)
+        if json:
+            print_json(checks=guide.checks, steps=guide.steps, figures=list(guide.figures.values()))
         return 0
     except BrokenPromise as broken:
         print(f"lsm tour: a promise was broken: {broken}", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from lsm.server import problems
+from lsm.server.budget import LARGE_BYTES
 from lsm.server.call import OCTETS, Answer, Call, Handler, flag, is_binary, word
 from lsm.server.conditions import Condition, condition, etag_of
 from lsm.server.problems import Problem
@@ -12,7 +13,6 @@ from lsm.server.service import Service
 from lsm.server.text import from_base64url
 
 PREFIX, ROUTE = b"/v1/keys/", "/v1/keys/{key}"
-LARGE_BYTES = 64 << 10          # values from here on are counted in the budget while they are sent; their hash is not the loop's
 
 
 class Keys:
@@ -33,10 +33,10 @@ class Keys:
         asked = _condition(call, key)
         name = word(parameters, "snapshot")
         if name is None:
-            found = await self._service.store.get(key)
+            found = await self._service.store.get(key, hold=call.hold)
         else:
             async with self._service.moments.using(name) as moment:
-                found = await self._service.store.get(key, moment)
+                found = await self._service.store.get(key, moment, call.hold)
         if found is None:
             raise problems.not_found()
         value, tag = found
@@ -45,9 +45,6 @@ class Keys:
             if asked.match is not None and not Condition(key, asked.match).holds(value):
                 raise Problem(412, "precondition_failed", "the value is not the one that If-Match asked for")
             return Answer(304, b"", headers[1:])
-        if len(value) >= LARGE_BYTES:
-            self._service.budget.take(len(value))
-            call.held += len(value)
         return Answer(200, value, headers)
 
     async def put(self, call: Call) -> Answer:
@@ -69,7 +66,7 @@ class Keys:
         if value is not None and len(value) > store.value_bytes:
             raise Problem(413, "too_large", f"the value is over the limit of {store.value_bytes:,} bytes")
         asked = _condition(call, key)
-        await store.write([(key, value)], () if asked is None else (asked,), sync)
+        await store.write([(key, value)], () if asked is None else (asked,), sync, call.hold)
         return Answer(204, b"", [*headers, (b"lsm-durability", store.durability(sync).encode())])
 
     def _key(self, call: Call, parameters: dict[str, bytes]) -> bytes:

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from lsm.contract.span import Span
+from lsm.server.budget import Hold
 from lsm.server.call import flag, is_binary, key_of, number, word
 from lsm.server.problems import Problem, bad_request
 from lsm.server.routes import described
@@ -54,13 +55,14 @@ def router(service: Service) -> APIRouter:
         try:
             moment = await held.enter_async_context(service.moments.using(word(parameters, "snapshot")))
             source = service.store.engine if moment is None else moment
-            page = await service.store.run(Page, source, asked, settings.scan_rows, settings.chunk_bytes, settings.scan_seconds)
+            page = await service.store.run(Page, source, asked, settings.scan_rows, settings.chunk_bytes,
+                                           settings.scan_seconds, call.hold.try_grow)
             held.push_async_callback(service.store.run, page.close)
             first = await service.store.run(page.next_chunk)
         except BaseException:
             await held.aclose()
             raise
-        return Rows(service, page, first, held)
+        return Rows(service, page, first, held, call.hold)
 
     return routes
 
@@ -86,22 +88,26 @@ class Rows(Response):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, service: Service, page: Page, first: bytes, held: AsyncExitStack) -> None:
+    def __init__(self, service: Service, page: Page, first: bytes, held: AsyncExitStack, hold: Hold) -> None:
         super().__init__()
         del self.headers["content-length"]
         self._service = service
         self._page = page
         self._first = first
         self._held = held
+        self._hold = hold
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         request = Request(scope, receive)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            chunk = self._first
+            chunk, self._first = self._first, b""
             while True:
                 last = self._page.done
-                await send({"type": "http.response.body", "body": chunk, "more_body": not last})
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                chunk = b""
+                await send({"type": "http.response.body", "body": b"", "more_body": not last})  # waits until it was taken
+                self._hold.shrink(self._service.settings.chunk_bytes)
                 if last or await request.is_disconnected():
                     return
                 chunk = await self._service.store.run(self._page.next_chunk)

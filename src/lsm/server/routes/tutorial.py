@@ -6,30 +6,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from lsm.server import problems
+from lsm.server.bodies import members, read_json
+from lsm.server.budget import LARGE_BYTES
 from lsm.server.call import JSON, Answer, Call, Handler, json_answer
 from lsm.server.conditions import ANY, Condition
 from lsm.server.problems import Problem
 from lsm.server.routes import described
 from lsm.server.routes.keys import checked_key
 from lsm.server.service import Service
-from lsm.server.text import from_member, member
+from lsm.server.text import from_member, member, member_bytes
 
 SET, GET, DELETE = b"/set/", b"/get/", b"/delete/"
-
-
-absent: Any = None          # a member that need not be there, but is no null when it is
-
-
-class Value(BaseModel):
-    """A value as JSON says it."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    value: str = absent
-    value_b64: str = absent
 
 
 class Tutorial:
@@ -47,23 +35,24 @@ class Tutorial:
     async def get(self, call: Call) -> Answer:
         """{"value":"daniel"}, or 404."""
         call.parameters(())
-        value = await self._service.store.value(self._key(call))
+        store = self._service.store
+        value = await store.value(self._key(call), call.hold)
         if value is None:
             raise problems.not_found()
-        return Answer(200, ("{" + member("value", value) + "}").encode(), [JSON])
+        if len(value) < LARGE_BYTES:
+            return Answer(200, _told(value), [JSON])
+        call.hold.grow(len(value) + await store.run(member_bytes, value))
+        return Answer(200, await store.run(_told, value), [JSON])
 
     async def set(self, call: Call) -> Answer:
         """Of {"value": "daniel"}."""
         call.parameters(())
-        try:
-            given = Value.model_validate_json(call.body)
-        except ValidationError as error:
-            raise problems.invalid(error) from None
-        value = from_member(given.value, given.value_b64, "value")
+        given = members(read_json(call.body), {"value", "value_b64"}, "")
+        value = from_member(given.get("value"), given.get("value_b64"), "value")
         store = self._service.store
         if len(value) > store.value_bytes:
             raise Problem(413, "too_large", f"the value is over the limit of {store.value_bytes:,} bytes")
-        await store.write([(self._key(call), value)])
+        await store.write([(self._key(call), value)], hold=call.hold)
         return json_answer({"status": "ok"})
 
     async def delete(self, call: Call) -> Answer:
@@ -100,3 +89,7 @@ class Tutorial:
             "/delete/{key}": {"DELETE": {"summary": "Delete a key", "parameters": key, "responses": {
                 200: done, **described.failures(404, 507)}}},
         }
+
+
+def _told(value: bytes) -> bytes:
+    return ("{" + member("value", value) + "}").encode()
