@@ -1,4 +1,8 @@
 """The inputs that fuzzing found worth keeping (tests/corpus/), each through the engines' own doors: an answer or a named error."""
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +38,28 @@ def replay(core, data):
 def test_parsers_in_python(parser):
     for name, data in inputs(parser):
         assert plain.outcome(plain.PARSERS[parser][0], data), name
+
+
+def test_a_short_run(tmp_path):
+    """The mutator is built, and every parser in Python tried by it: no violation."""
+    pytest.importorskip("Cython", reason="the mutator is built with Cython")
+    compiler = os.environ.get("CC") or "cc"
+    if shutil.which(compiler.split()[0]) is None:
+        pytest.skip(f"the mutator needs a C compiler ({compiler})")
+    if "san" in os.environ.get("LD_PRELOAD", ""):
+        pytest.skip("a sanitizer takes more memory than an input may")
+    parsers = [name for name in plain.PARSERS if name != "http"]
+    program = f"""if True:
+        import pathlib
+        from fuzz import __main__ as door, plain
+        plain.SECONDS = 60
+        door.BUILD = pathlib.Path({str(tmp_path)!r})
+        assert not any(door.run(parser, 900, 1) for parser in {parsers!r})
+    """
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                           env={**os.environ, "PYTHONPATH": os.pathsep.join([str(CORPUS.parent), *filter(None, sys.path)])})
+    assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-4000:]
+    assert ended.stdout.count("900 inputs") == len(parsers)
 
 
 def test_requests():

@@ -43,16 +43,16 @@ def clang():
 
 
 def compiled(source, made, *directives):
+    BUILD.mkdir(parents=True, exist_ok=True)
     subprocess.run([sys.executable, "-m", "cython", "-3", "-X", "boundscheck=False", "-X", "wraparound=False", "-X",
                     "cdivision=True", *directives, source, "-o", made], check=True, cwd=ROOT)
 
 
 def build_mutator():
     """What the parsers in Python are fuzzed with."""
-    BUILD.mkdir(parents=True, exist_ok=True)
     made = BUILD / "mutator.c"
     compiled("tests/fuzz/mutator.pyx", made)
-    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-shared", "-fPIC", "-I" + sysconfig.get_path("include"), made,
+    subprocess.run([*os.environ.get("CC", "cc").split(), "-O2", "-shared", "-fPIC", "-I" + sysconfig.get_path("include"), made,
                     "-o", BUILD / "mutator.so"], check=True)
 
 

@@ -107,12 +107,14 @@ class Wire:
         from uvicorn.config import Config
         from uvicorn.server import ServerState
 
-        from lsm.server.connection import Crowd
+        from lsm.server.connection import Connection
+        from lsm.server.entrance import Crowd
         from lsm.server.metrics import Metrics
         from lsm.server.settings import Settings
 
         logging.getLogger("uvicorn.error").disabled = True          # it tells of each refusal
-        self.crowd = Crowd(Settings(key_bytes=12, request_line_bytes=48, header_bytes=96, header_count=6, pipelined=3), Metrics())
+        limits = Settings(key_bytes=12, request_line_bytes=48, header_bytes=96, header_count=6, pipelined=3)
+        self.crowd = Crowd(limits, Metrics(), Connection)
         self.config = Config(app=self.served, ws="none", log_config=None, lifespan="off")
         self.config.load()
         self.state = ServerState()

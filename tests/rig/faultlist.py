@@ -127,9 +127,9 @@ OF_CORE = (
           "            if log is newest or log.synced_whole or lsm_planted(PLANT):",
           POWER, 8),
     Fault("after a failed sync writes go on", "binding/sync.pxi",
-          "            self.fail(error)\n            raise\n        return 0",
+          "            self.fail(error)\n            raise\n",
           "            if not lsm_planted(PLANT):\n                self.fail(error)\n            else:\n"
-          "                lsm_clear_bits(&self.gate, GATE_FAILED)\n            raise\n        return 0", FAULTS),
+          "                lsm_clear_bits(&self.gate, GATE_FAILED)\n            raise\n", FAULTS),
     Fault("the lock is not waited for", "core/posix.pxd",
           "        if error == EINTR:\n            continue\n        if error == EWOULDBLOCK:\n            holder",
           "        if error == EINTR:\n            continue\n        if lsm_planted(PLANT):\n            break\n"

@@ -146,7 +146,6 @@ cdef class GroupSync(Gate):
         except BaseException as error:
             self.fail(error)
             raise
-        return 0
 
     cdef void gather(self) noexcept nogil:
         """Let as many writes come in as the last round served threads, for a moment."""
