@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from service import serving
+from service import httpx, process, serving
 from test_server_store import Asking, Gated, until
 
 import lsm
@@ -322,6 +322,28 @@ def test_who_is_told_that_there_is_no_place_are_few(tmp_path):
         for wire in wires:
             wire.close()
         until(lambda: not crowd.connections and not crowd.refused and not crowd._peers)
+
+
+def test_sockets_do_not_take_the_descriptors_of_the_engine(tmp_path):
+    """A process that may have 256: as many sockets as anybody likes, and the database still makes its files."""
+    limited = ["sh", "-c", 'ulimit -n 256 && exec "$@"', "sh"]
+    with process(tmp_path / "db", "--connections-per-peer", "1000", before=limited) as (_, url):
+        wires = []
+        with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+            assert client.put("/v1/keys/a", content=b"1").status_code == 204
+            for _ in range(400):
+                try:
+                    wires.append(socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 5))
+                except OSError:
+                    pass
+            for n in range(3):
+                assert client.put(f"/v1/keys/{n}", content=b"2").status_code == 204
+                job = client.post("/v1/jobs", json={"kind": "flush"})
+                assert job.status_code == 202
+                until(lambda job=job: client.get(job.headers["location"]).json()["state"] in ("done", "failed"))
+                assert client.get(job.headers["location"]).json()["state"] == "done"
+        for wire in wires:
+            wire.close()
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
