@@ -14,6 +14,7 @@ from service import httpx, process, serving
 from test_server_store import Asking, Gated, until
 
 import lsm
+from lsm.engines.memory import Memory
 from lsm.server import bodies, serve
 from lsm.server.budget import Budget, Hold
 from lsm.server.conditions import ANY, Condition
@@ -186,7 +187,7 @@ def stored(engine, **settings):
 
 
 def test_large_values_are_read_a_few_at_a_time():
-    class Counting(lsm.engines.memory.Memory):
+    class Counting(Memory):
         asked: list = []
 
         def multi_get(self, keys, default=None):
@@ -273,7 +274,7 @@ class Full:
 
 def test_no_412_because_of_a_write_that_failed():
     """Who came second was told that there is a value already; there was none."""
-    db = Full(lsm.engines.memory.Memory("nowhere"), lsm.StorageError(errno.ENOSPC, "No space left"))
+    db = Full(Memory("nowhere"), lsm.StorageError(errno.ENOSPC, "No space left"))
 
     async def work(store):
         asked = (Condition(b"lock", none_match=ANY),)
@@ -284,7 +285,7 @@ def test_no_412_because_of_a_write_that_failed():
 
 
 def test_a_write_that_cannot_be_fails_alone():
-    db = Full(lsm.engines.memory.Memory("nowhere"), None)
+    db = Full(Memory("nowhere"), None)
 
     async def work(store):
         got = await asyncio.gather(*(store.write([(key, b"1")]) for key in (b"a", b"impossible", b"b")), return_exceptions=True)
@@ -332,10 +333,9 @@ def test_sockets_do_not_take_the_descriptors_of_the_engine(tmp_path):
         with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
             assert client.put("/v1/keys/a", content=b"1").status_code == 204
             for _ in range(400):
-                try:
-                    wires.append(socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 5))
-                except OSError:
-                    pass
+                wires.append(socket.socket())
+                wires[-1].setblocking(False)
+                wires[-1].connect_ex(("127.0.0.1", int(url.rpartition(":")[2])))
             for n in range(3):
                 assert client.put(f"/v1/keys/{n}", content=b"2").status_code == 204
                 job = client.post("/v1/jobs", json={"kind": "flush"})
