@@ -6,6 +6,7 @@
     python3 run.py debug-test [ARGUMENTS]   the same on a debug build: bounds checks, C assertions
     python3 run.py sanitize-test [ARGUMENTS]    the same under AddressSanitizer and UndefinedBehaviorSanitizer
     python3 run.py thread-test [ARGUMENTS]  the tests of threads under ThreadSanitizer (or those that ARGUMENTS name)
+    python3 run.py coverage [ARGUMENTS]     the suite (or what ARGUMENTS name) on a build that counts the branches of the C parts
     python3 run.py rig [ROW...]             the long tests of crashes, faults and damage, beside the peers too (without a ROW: a list)
     python3 run.py lint                     ruff, mypy and cython-lint alone
     python3 run.py screens                  the pictures of the command line in docs/figures, drawn anew
@@ -14,7 +15,7 @@
 Needs Python 3.10 or newer with venv, and a C compiler; fetches only from the package index. Another interpreter:
 `PYTHON=python3.13 python3 run.py test`, or run this file with it.
 
-Invariant: a flavour of the build (plain, debug, sanitize, thread) has its own environment (.venv, .venv-debug, ...)
+Invariant: a flavour of the build (plain, debug, sanitize, thread, coverage) has its own environment (.venv, .venv-debug, ...)
 and its own build directory (build/plain, ...: setup.py), so that their objects never meet.
 
 This file is kept to syntax that a much older Python can read, so that the complaint about its age can be printed.
@@ -30,10 +31,10 @@ import sysconfig
 ROOT = os.path.dirname(os.path.abspath(__file__))
 OLDEST = (3, 10)
 FLAVOURS = {"plain": {}, "debug": {"LSM_DEBUG": "1"}, "sanitize": {"LSM_SANITIZE": "1"},
-            "thread": {"LSM_SANITIZE": "thread"}}
-# what many threads, signal handlers and closing do at once; nothing that waits for the clock
+            "thread": {"LSM_SANITIZE": "thread"}, "coverage": {"LSM_COVERAGE": "1"}}
+# what many threads, signal handlers and closing do at once; nothing that counts threads or waits for the clock
 THREAD_TESTS = ["tests/test_%s.py" % name for name in
-                ("threads", "close_threads", "fault_threads", "callbacks", "batch", "snapshot", "multi_get", "shaker", "prepare",
+                ("threads", "close_threads", "fault_threads", "callbacks", "batch", "snapshot", "multi_get", "shaker",
                  "signals_engines", "engines", "hashlog", "hashlog_checkpoint", "hashlog_faults", "btree")]
 
 
@@ -164,6 +165,14 @@ def thread_test(arguments):
     return pytest(python, ["-s", "-p", "no:faulthandler", "--timeout=900"] + (arguments or THREAD_TESTS), **more)
 
 
+def coverage(arguments):
+    python = install("coverage", "cli,server,test")
+    for old in glob.glob(os.path.join(ROOT, "build", "coverage", "**", "*.gcda"), recursive=True):
+        os.remove(old)
+    answer = pytest(python, ["--timeout=900"] + arguments)
+    return run([python, os.path.join("tests", "branches.py")]) or answer
+
+
 def rig(arguments):
     python = install("plain", "test,peers")
     return run([python, "-m", "rig"] + arguments, PYTHONPATH=os.path.join(ROOT, "tests"))
@@ -178,13 +187,13 @@ def screens(arguments):
 
 
 def clean(arguments):
-    for name in [".venv", ".venv-debug", ".venv-sanitize", ".venv-thread", "build", "dist"]:
+    for name in [".venv", ".venv-debug", ".venv-sanitize", ".venv-thread", ".venv-coverage", "build", "dist"]:
         shutil.rmtree(os.path.join(ROOT, name), ignore_errors=True)
     return 0
 
 
 COMMANDS = {"tour": tour, "test": test, "debug-test": debug_test, "sanitize-test": sanitize_test,
-            "thread-test": thread_test, "rig": rig, "lint": lint, "screens": screens, "clean": clean}
+            "thread-test": thread_test, "coverage": coverage, "rig": rig, "lint": lint, "screens": screens, "clean": clean}
 
 
 def main():

@@ -4,13 +4,14 @@ Environment switches (docs/building.md):
   LSM_DEBUG=1            checks on: bounds checks, C assertions, little optimisation
   LSM_SANITIZE=1         AddressSanitizer + UndefinedBehaviorSanitizer (implies LSM_DEBUG)
   LSM_SANITIZE=thread    ThreadSanitizer (implies LSM_DEBUG)
+  LSM_COVERAGE=1         counts which branches of the C parts are taken (gcov), without optimisation and assertions
   LSM_WITHOUT=lz4,zstd   leave out a compression library that is present; `core` leaves out the extension itself
   LSM_REQUIRE=lz4,zstd   fail when one of these is not there (release wheels)
 
 Where no C program can be built and nothing is required, lsm is installed without its extension: then its twin in plain Python
 takes the extension's place. An extension that does not compile is an error.
 
-Invariant: the objects of two flavours (plain, debug, sanitize, thread) never meet. Each has its own directory under build/,
+Invariant: the objects of two flavours (plain, debug, sanitize, thread, coverage) never meet. Each has its own directory under build/,
 and `stamp` makes everything be built again when the flags change, as an in-place build shares src/lsm.
 """
 import glob
@@ -28,7 +29,9 @@ from setuptools import Extension, setup
 SANITIZERS = {"1": "address,undefined", "thread": "thread"}
 SANITIZE = SANITIZERS.get(os.environ.get("LSM_SANITIZE", ""), "")
 DEBUG = os.environ.get("LSM_DEBUG") == "1" or bool(SANITIZE)
-FLAVOUR = "thread" if SANITIZE == "thread" else "sanitize" if SANITIZE else "debug" if DEBUG else "plain"
+COVERAGE = os.environ.get("LSM_COVERAGE") == "1"
+FLAVOUR = ("coverage" if COVERAGE else "thread" if SANITIZE == "thread" else "sanitize" if SANITIZE else "debug" if DEBUG
+           else "plain")
 BUILD = os.path.join("build", FLAVOUR)
 
 
@@ -97,6 +100,9 @@ link_args = []
 if DEBUG:
     macros.append(("LSM_DEBUG", "1"))
     compile_args += ["-O1", "-g", "-UNDEBUG"]
+elif COVERAGE:
+    compile_args += ["-O0", "-g1", "--coverage", "-fprofile-abs-path"]
+    link_args += ["--coverage"]
 else:
     compile_args += ["-O3", "-g1"]
 if SANITIZE:
@@ -123,6 +129,7 @@ setup(
         [core] if extension_wanted() else [],
         build_dir=BUILD,
         force=flags_changed,
+        emit_linenums=COVERAGE,             # gcov then tells of the lines of .pxd and .pxi
         include_path=["src"],
         compiler_directives={
             "language_level": 3,

@@ -112,13 +112,13 @@ void *calloc(size_t number, size_t size) {
     return fails(caller) ? NULL : keep(__libc_calloc(number, size), caller);
 }
 
+/* What was not allocated by ours is the interpreter's, which passes the address it was called from on. */
 void *realloc(void *old, size_t size) {
     uintptr_t caller = CALLER;
-    if (!ours(caller)) return __libc_realloc(old, size);
-    if (fails(caller)) return NULL;
-    drop(old);
-    void *memory = __libc_realloc(old, size);
-    if (memory == NULL) keep(old, caller);
+    int kept = old != NULL && drop(old);
+    if (!ours(caller) || (old != NULL && !kept)) return __libc_realloc(old, size);
+    void *memory = fails(caller) ? NULL : __libc_realloc(old, size);
+    if (memory == NULL && kept) keep(old, caller);
     return keep(memory, caller);
 }
 

@@ -54,11 +54,11 @@ class Run:
 
     open_on = staticmethod(open_on)         # tests of other engines have their own
 
-    def __init__(self, options=SMALL, files=None, model=None, sequence=0, mapped=True, directory=None):
-        self.options, self.mapped = options, mapped
+    def __init__(self, options=SMALL, files=None, model=None, sequence=0, mapped=True, directory=None, background=False):
+        self.options, self.mapped, self.background = options, mapped, background
         self.directory = directory or _core.SimulatedDirectory(files, mapped=mapped)
         self.history, self.sequences = [dict(model or {})], [sequence]
-        self.db = self.open_on(self.directory, options)
+        self.db = self.open_on(self.directory, options, background)
 
     @property
     def journal(self):
@@ -104,14 +104,14 @@ class Run:
     def reopen(self):
         self.close()
         self.directory = self.directory.reopen()
-        self.db = self.open_on(self.directory, self.options)
+        self.db = self.open_on(self.directory, self.options, self.background)
 
     def kill(self):
         """The process dies, another one opens the database on the disk as it is. What it found it keeps."""
         abandon(self.db)
         self.directory.close()
         self.directory = self.directory.reopen()
-        self.db = self.open_on(self.directory, self.options)
+        self.db = self.open_on(self.directory, self.options, self.background)
         self.promise()
 
     def read_all(self):

@@ -180,3 +180,12 @@ def test_compare_judges_by_median_best_and_every_round(benchmarks):
     assert rows["x"]["slower"] and not rows["gone"]["slower"] and rows["new"]["ratio"] is None
     rounds[1]["B"]["x"] = 9.9
     assert not compared(rounds, 1.01)[0]["slower"]
+
+
+def test_two_engines_are_compared_by_turns():
+    done = run("pair.py", "hashlog", "memory", "--records", 300, "--rounds", 2)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert [row[0] for row in rows[1:]] == ["| put", "| get, just written", "| put over an old value", "| get, just written again",
+                                            "| get, after compact()", "| multi_get of 100"]
+    assert run("pair.py", "hashlog", "sqllite").returncode == 2

@@ -7,6 +7,9 @@ import pytest
 
 lmdb = pytest.importorskip("lmdb")
 
+from lsm.engines.btree.layout import encode     # noqa: E402
+from lsm.tree.manifest import checksum          # noqa: E402
+
 
 def opened(path, **how):
     return lsm.open(path, engine="btree", **how)
@@ -28,7 +31,7 @@ def test_the_longest_key_fits_whatever_it_begins_with(path, first):
         longest = first + b"k" * (db.traits.key_bytes_max - 1)
         db[longest] = b"1"
         assert db[longest] == b"1" and list(db) == [longest]
-        with pytest.raises(ValueError, match="510"):
+        with pytest.raises(ValueError, match="510 bytes: engine='lsm' takes up to 65,535"):
             db[longest + b"k"] = b""
         with db.snapshot() as then:
             assert then.get(longest + b"k") is None
@@ -58,26 +61,35 @@ def test_a_map_that_may_not_grow_says_so_and_loses_nothing(path):
 def test_a_file_cut_short_is_damage_not_a_signal(path):
     with opened(path) as db:
         db.write_many((b"%06d" % number, bytes(1000)) for number in range(3000))
-    size = os.path.getsize(path / "data.mdb")
-    os.truncate(path / "data.mdb", size // 2)
+    data = path / "tree-000001" / "data.mdb"
+    size = os.path.getsize(data)
+    os.truncate(data, size // 2)
     for read_only in (False, True):
         with pytest.raises(lsm.CorruptionError, match="cut short") as raised:
             opened(path, read_only=read_only)
         assert raised.value.offset == size // 2
-    os.truncate(path / "data.mdb", 100)
+    os.truncate(data, 100)
     with pytest.raises(lsm.Error):
         opened(path)
 
 
 def test_a_damaged_head_and_marker_are_errors(path):
     opened(path).close()
-    head = (path / "data.mdb").read_bytes()
-    (path / "data.mdb").write_bytes(bytes(len(head)))
-    with pytest.raises(lsm.Error):
+    data = path / "tree-000001" / "data.mdb"
+    head = data.read_bytes()
+    data.write_bytes(bytes(len(head)))
+    with pytest.raises(lsm.CorruptionError):
         opened(path)
-    (path / "data.mdb").write_bytes(head)
-    (path / "BTREE").write_bytes(b"lsm btree 2\n")
+    data.write_bytes(head)
+    newer = b"lsm btree 3 what nobody knows yet "
+    (path / "BTREE").write_bytes(newer + checksum(newer) + b"\n")
     with pytest.raises(lsm.VersionError, match="upgrade"):
+        opened(path)
+    (path / "BTREE").write_bytes(b"lsm btree 1\n")
+    with pytest.raises(lsm.VersionError, match="lsm dump"):
+        opened(path)
+    (path / "BTREE").write_bytes(encode(1).replace(b"01 ", b"02 "))
+    with pytest.raises(lsm.CorruptionError, match="checksum"):
         opened(path)
     (path / "BTREE").write_bytes(b"something else")
     with pytest.raises(lsm.CorruptionError, match="BTREE"):
@@ -117,7 +129,7 @@ def test_a_read_only_one_holds_its_moment_beside_a_writer(path):
 
 
 def test_without_the_package_it_says_what_to_install(path, monkeypatch):
-    monkeypatch.setattr("lsm.engines.btree.lmdb", None)
+    monkeypatch.setattr("lsm.engines.btree.environment.lmdb", None)
     with pytest.raises(lsm.UnsupportedError, match=r"lsmkv\[btree\]"):
         opened(path)
     assert not path.exists()
@@ -192,7 +204,7 @@ def test_who_comes_when_the_map_is_to_change_waits_behind_it(path, reading):
     """Readers that came again and again could keep compaction, and the growing of the map, from ever coming about."""
     with opened(path, lazy_sync=True) as db:
         db[b"k"] = b"v"
-        gate, done = db._gate, []
+        gate, done = db._environment.gate, []
         rows = db.scan()
         with db.snapshot() as then:
             reads = {"get": lambda: db.get(b"k"), "snapshot": lambda: then.get(b"k"), "scan": lambda: next(rows)}
@@ -214,7 +226,7 @@ def test_who_comes_when_the_map_is_to_change_waits_behind_it(path, reading):
 def test_a_handler_in_the_middle_of_a_reading_does_not_wait_for_a_change_that_waits_for_it(path):
     with opened(path, lazy_sync=True) as db:
         db[b"k"] = b"v"
-        gate, rows = db._gate, db.scan()
+        gate, rows = db._environment.gate, db.scan()
         changer = threading.Thread(target=lambda: gate.alone(lambda: None))
         with db.snapshot() as then:
             with gate.lock():                           # this thread is reading, and now a handler runs in it

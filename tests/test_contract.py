@@ -2,6 +2,7 @@
 
 import array
 import collections.abc
+import ctypes
 import mmap
 
 import lsm
@@ -86,6 +87,12 @@ def test_other_exporters_of_buffers_are_taken_by_their_bytes(db):
         pages[:3] = b"abc"
         db.put(numbers, pages)
     assert db[numbers.tobytes()] == b"abc" + bytes(4093)
+
+
+def test_write_many_counts_the_bytes_of_whatever_has_a_buffer(db):
+    """Not its length, which it need not have."""
+    assert db.write_many([(b"number", ctypes.c_int32(3)), (array.array("H", [1]), memoryview(bytes(6)).cast("H", (3, 1)))]) == 2
+    assert db[b"number"] == bytes(ctypes.c_int32(3)) and db[array.array("H", [1])] == bytes(6)
 
 
 WRONG = ["text", None, 5, 1.5, ["a"], object()]

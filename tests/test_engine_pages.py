@@ -2,6 +2,7 @@
 import doctest
 from pathlib import Path
 
+import lsm.registry
 import pytest
 from engines import ENGINES
 
@@ -21,3 +22,10 @@ def test_every_engine_has_a_page():
     from lsm.registry import ENGINES as OURS
 
     assert {f"engine-{name}" for name in OURS} <= {page.stem for page in PAGES}
+
+
+def test_every_page_tells_the_same_of_its_engine():
+    for name in lsm.registry.ENGINES:
+        page = next(page for page in PAGES if page.stem == f"engine-{name}").read_text().lower()
+        for told in ("how a write travels", "how a read travels", "what a crash leaves", "when to choose it"):
+            assert told in page, f"engine-{name}.md does not tell {told}"

@@ -1,13 +1,16 @@
 """What every engine keeps beyond single operations: its life from open to close, its lock, its moments, its directory; and
 how engines are found. The suites of test_contract, test_scan and the like run on each as well; so do kill and model.
 """
+import gc
 import os
 import threading
 
 import lsm
 import pytest
+from child import run
 from engines import DURABLE, ENGINES, OPTIONS
 from lsm import registry
+from lsm.contract.simple import SimpleEngine
 from lsm.contract.traits import Traits
 
 EVERY_ENGINE = True
@@ -154,7 +157,8 @@ def test_everything_raises_after_close(db):
     assert db.closed and snapshot.closed
     uses = [lambda: db.get(b"a"), lambda: db.put(b"a", b"1"), lambda: db.delete(b"a"), lambda: b"a" in db, lambda: len(db),
             lambda: db.scan(), lambda: db.cursor(), lambda: db.snapshot(), lambda: db.write_batch(), lambda: db.write([]),
-            lambda: db.write_many({b"a": b"1"}), lambda: db.multi_get([b"a"]), lambda: db.flush(), lambda: db.sync(),
+            lambda: db.write_many({b"a": b"1"}), lambda: db.write_many([]), lambda: db.multi_get([b"a"]), lambda: db.multi_get([]),
+            lambda: snapshot.multi_get([]), lambda: db.flush(), lambda: db.sync(),
             lambda: db.compact(), lambda: db.stats(), lambda: db.verify(), lambda: db.checkpoint("elsewhere"),
             lambda: next(iter(db)), lambda: db.__enter__(), lambda: snapshot.get(b"a"), lambda: snapshot.scan(),
             lambda: snapshot.cursor(), lambda: next(rows), lambda: cursor.first(), lambda: cursor.key,
@@ -163,6 +167,7 @@ def test_everything_raises_after_close(db):
         with pytest.raises(lsm.ClosedError):
             use()
             pytest.fail(f"use {number} went through")
+    assert not os.path.exists("elsewhere")
     for held in (snapshot, rows, cursor):
         held.close()
 
@@ -193,9 +198,48 @@ def test_read_only_sees_what_was_there_and_writes_nothing(path, engine):
     with opened(path, engine, read_only=True) as reader:
         assert dict(reader.scan()) == {b"a": b"1", b"b": b"2"} and reader[b"a"] == b"1"
         for use in (lambda: reader.put(b"c", b""), lambda: reader.delete(b"a"), lambda: reader.write_many({b"c": b""}),
-                    lambda: reader.write([(b"c", b"")]), lambda: reader.compact(), lambda: reader.flush()):
+                    lambda: reader.write([(b"c", b"")]), lambda: reader.write_many([]), lambda: reader.write([]),
+                    lambda: reader.compact(), lambda: reader.flush()):
             with pytest.raises(lsm.ReadOnlyError):
                 use()
+
+
+@durable
+def test_read_only_shows_what_was_there_when_it_was_opened_while_another_process_writes(path, engine):
+    with opened(path, engine) as db:
+        db.write_many({b"%03d" % n: b"old" for n in range(200)})
+    expected = {b"%03d" % n: b"old" for n in range(200)}
+    with opened(path, engine, read_only=True) as reader:
+        run("""
+import engines, lsm
+with lsm.open(sys.argv[1], engine=sys.argv[2], **engines.OPTIONS.get(sys.argv[2], {})) as db:
+    db.write_many({b"%03d" % n: b"new" for n in range(0, 300, 2)})
+    del db[b"001"]
+    db.flush()
+""", path, engine)
+        assert dict(reader.scan()) == expected and dict(reader.snapshot().scan(reverse=True)) == expected
+        assert reader[b"000"] == reader[b"001"] == b"old" and reader.get(b"200") is None and len(reader) == 200
+    with opened(path, engine, read_only=True) as reader:
+        assert reader[b"000"] == b"new" and len(reader) == 249
+
+
+@pytest.mark.parametrize("wrong", ["x", None, True, -1, float("inf"), float("nan")], ids=str)
+def test_a_lock_timeout_that_is_no_number_of_seconds_is_refused_before_anything_is_made(path, engine, wrong):
+    with pytest.raises((TypeError, ValueError), match="lock_timeout is a number of seconds"):
+        opened(path, engine, lock_timeout=wrong)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("engine", ["lsm", "pylsm", "hashlog"])
+def test_a_database_that_is_opened_again_by_its_own_init_goes_on_as_it_was(path, engine):
+    """A hashlog then had no merger any more: it could be written, and never closed in good order."""
+    with opened(path, engine) as db:
+        db[b"a"] = b"1"
+        with pytest.raises(TypeError, match="opened once"):
+            db.__init__(path)
+        db.flush()
+        db.compact()
+        assert db.stats() and dict(db.scan()) == {b"a": b"1"}
 
 
 @durable
@@ -304,7 +348,7 @@ def test_readers_and_writers_in_threads(db):
 def test_nothing_of_it_can_be_pickled(db):
     import pickle
 
-    for thing in (db, db.snapshot(), db.scan(), db.cursor()):
+    for thing in (db, db.snapshot(), db.scan(), db.cursor(), db.write_batch()):
         with pytest.raises(TypeError, match="pickled|pickle"):
             pickle.dumps(thing)
 
@@ -341,17 +385,122 @@ def test_a_batch_in_memory_is_whole_when_it_is_interrupted(path, step):
         assert len(db) == 9 and db.stats().bytes == 8 * 4 + 4
 
 
-def test_who_writes_in_the_middle_of_its_own_write_is_told(db, engine):
-    if not hasattr(db, "_writing"):
-        pytest.skip("not made of SimpleEngine")
-    apply = db._apply
+def test_who_uses_it_in_the_middle_of_its_own_write_is_told(db, engine):
+    """A signal's handler is let in by the lock of its own thread, and would see a part of the batch, or close it in there."""
+    if not isinstance(db, SimpleEngine):
+        pytest.skip("its writes are one step of C, or refuse by themselves")
+    db.write_many({b"%d" % n: b"" for n in range(3)})
+    apply, rows, cursor, then, batch = db._apply, db.scan(), db.cursor(), db.snapshot(), db.write_batch()
+    first = next(rows)
+    uses = [lambda: db.put(b"inner", b""), lambda: db.write([]), lambda: batch.write(), lambda: db.get(b"0"), lambda: b"0" in db,
+            lambda: db.multi_get([]), lambda: len(db), lambda: db.scan(), lambda: db.cursor(), lambda: db.snapshot(),
+            lambda: next(rows), lambda: cursor.first(), lambda: then.get(b"0"), lambda: db.stats(), lambda: db.verify(),
+            lambda: db.flush(), lambda: db.compact(), lambda: db.close()]
 
-    def again(operations, sync):
-        with pytest.raises(lsm.BusyError):
-            db.put(b"inner", b"")
+    def interrupted(operations, sync):
+        for number, use in enumerate(uses):
+            with pytest.raises(lsm.BusyError, match="in the middle of a write"):
+                use()
+                pytest.fail(f"use {number} went through")
         return apply(operations, sync)
 
-    db._apply = again
+    db._apply = interrupted
     db.put(b"outer", b"")
     del db._apply
-    assert list(db) == [b"outer"]
+    assert list(db) == [b"0", b"1", b"2", b"outer"] and [first, *rows] == list(then.scan()) and cursor.first()
+
+
+# ------------------------------------------------------------ what memory alone has
+
+
+def test_a_scan_of_memory_misses_no_row_when_another_thread_closes_the_database():
+    """The moment forgot what it kept, the rows were gone, and the scan went on with the rest of them."""
+    with lsm.open("nowhere", engine="memory") as db:
+        db.write_many({b"%02d" % n: b"old" for n in range(100)})
+        rows, then = db.scan(), db.snapshot()
+        given = [next(rows) for _ in range(8)]
+        db[b"50"] = b"new"
+        genuine = db._check
+
+        def closed_behind():                        # as another thread does, just after the look whether it is closed
+            genuine()
+            db.close()
+
+        rows._check = then._check_database = closed_behind
+        for use in (lambda: given.append(next(rows)), lambda: then[b"50"], lambda: then.get(b"51")):
+            with pytest.raises(lsm.ClosedError):
+                use()
+        assert given == [(b"%02d" % n, b"old") for n in range(8)]
+
+
+def test_a_handler_in_the_middle_of_a_scan_of_memory_is_told(monkeypatch):
+    """What it deleted would move the rows that are being walked over."""
+    from lsm.engines import memory
+
+    genuine, told = memory.MemoryMoment._stretch, []
+
+    def interrupted(self, *given):
+        with pytest.raises(lsm.BusyError) as raised:
+            db.delete(b"00")
+        told.append(raised)
+        return genuine(self, *given)
+
+    with lsm.open("nowhere", engine="memory") as db:
+        db.write_many({b"%02d" % n: b"" for n in range(20)})
+        monkeypatch.setattr(memory.MemoryMoment, "_stretch", interrupted)
+        assert len(list(db.scan())) == 20 and told
+        monkeypatch.undo()
+        del db[b"00"]
+        assert len(db) == 19
+
+
+def test_a_write_to_memory_asks_no_moment_whether_it_is_open_unless_one_was_closed(monkeypatch):
+    """It asked each of them: with a thousand snapshots open a put cost half a millisecond."""
+    from lsm.engines.history import Past
+
+    asked, genuine = [], Past.open.fget
+    with lsm.open("nowhere", engine="memory") as db:
+        db.write_many({b"%02d" % n: b"old" for n in range(50)})
+        held = [db.snapshot() for _ in range(30)]
+        db[b"00"] = b"new"
+        monkeypatch.setattr(Past, "open", property(lambda past: asked.append(past) or genuine(past)))
+        for n in range(50):
+            db[b"%02d" % n] = b"new"
+        assert not asked
+        held.pop(7).close()
+        db[b"00"] = b"newer"
+        assert len(asked) == 30
+        del held[3]                                 # nobody closes it: it is let go of
+        gc.collect()
+        db[b"00"] = b"newest"
+        assert len(db._history.moments) == 28
+        for then in held:
+            assert set(dict(then.scan()).values()) == {b"old"} and then[b"00"] == b"old"
+
+
+# ------------------------------------------------------------ an engine that cannot be imported
+
+
+@pytest.mark.parametrize("missing, told", [
+    (ImportError("cannot import name '_core' from 'lsm'", name="lsm"), "needs the compiled core"),
+    (ImportError("libc: no such symbol", name="lsm._core"), "needs the compiled core"),
+    (ModuleNotFoundError("No module named 'sortedcontainers'", name="sortedcontainers"), "needs the module 'sortedcontainers'"),
+], ids=["no core", "a core that does not load", "another module"])
+def test_what_keeps_an_engine_from_being_imported_is_told(monkeypatch, missing, told):
+    """Every ImportError was told as a compiled core that had not been built."""
+    def import_module(name):
+        raise missing
+
+    monkeypatch.setattr(registry, "import_module", import_module)
+    with pytest.raises(lsm.UnsupportedError, match=told) as raised:
+        lsm.open("nowhere", engine="memory")
+    assert raised.value.__cause__ is missing
+
+
+def test_a_mistake_in_an_engine_of_this_package_is_not_told_as_something_missing(monkeypatch):
+    def import_module(name):
+        raise ImportError("cannot import name 'Spam' from 'lsm.contract.span'", name="lsm.contract.span")
+
+    monkeypatch.setattr(registry, "import_module", import_module)
+    with pytest.raises(ImportError, match="Spam"):
+        lsm.open("nowhere", engine="memory")

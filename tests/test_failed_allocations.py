@@ -16,7 +16,7 @@ from lsm import _core
 
 HERE = Path(__file__).resolve().parent
 LONG = os.environ.get("LSM_LONG") == "1"
-EVERY = 1 if LONG else 19
+EVERY = 1 if LONG else 29
 
 
 @pytest.fixture(scope="module")

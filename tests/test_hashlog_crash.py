@@ -12,6 +12,7 @@ from crash import states
 from crash_engine import GONE, check_killed, check_states, random_changes, sampled
 from hashlog_engine import SMALL, HashRun, open_on
 from lsm import _core
+from lsm.background import Wish
 from lsm.engines.hashlog.database import HashLog
 from lsm.errors import Error
 
@@ -124,7 +125,7 @@ def test_a_merge_that_does_not_sync_what_overwrote_loses_it(monkeypatch):
         run.write({b"k": b"old" * 100}, sync=True)
         run.flush()
         run.write({b"k": b"new" * 100})
-        run.db._merger.wanted[object()] = None
+        run.db._merger.wanted[Wish()] = None
         run.db._merger.shake()
         return run
 

@@ -99,7 +99,7 @@ def test_import_of_lsm_needs_no_extra():
     without it until it is asked for."""
     import sys
 
-    extras = {"lsm.engines.btree": {"lmdb"}}
+    extras = {"lsm.engines.btree.environment": {"lmdb"}}
     for module in SOURCES:
         if layer(module) == len(LAYERS) - 1:
             continue

@@ -187,7 +187,7 @@ def test_in_the_child_of_a_fork_nothing_is_asked_for(tmp_path):
 import ctypes
 db = lsm.open(sys.argv[1])
 db.put(b"a", b"1")                      # a log too small for the thread to have been begun
-pid = ctypes.CDLL(None).fork()
+pid = ctypes.PyDLL(None).fork()         # with the GIL: another thread that had it would be missing in the child
 if pid == 0:
     for n in range(5000):               # 500 KB
         db.put(b"%016d" % n, b"v" * 100)

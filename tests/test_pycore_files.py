@@ -204,7 +204,7 @@ import sys, warnings
 class Blocked:
     def find_spec(self, name, path=None, target=None):
         if name == "lsm._core":
-            raise ImportError("no extension was built")
+            raise ImportError("no extension was built", name=name)
 sys.meta_path.insert(0, Blocked())
 """
 
@@ -231,6 +231,12 @@ with warnings.catch_warnings(record=True) as met:
         assert db[b"kenya"] == b"Nairobi"
     with lsm.open(sys.argv[1] + "memory", engine="memory") as db:
         db[b"a"] = b"b"
+    try:
+        lsm.open(sys.argv[1] + "hashlog", engine="hashlog")
+    except lsm.UnsupportedError as error:
+        assert "engine='pylsm'" in str(error), error
+    else:
+        raise AssertionError("hashlog is C")
 assert "lsm._core" not in sys.modules
 print([(one.category.__name__, str(one.message)[:40]) for one in met])
 """, str(path))

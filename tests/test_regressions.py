@@ -1,5 +1,6 @@
 """Every bug found in the engine, as small as it gets, by the name of what went wrong."""
 import errno
+import io
 import os
 import signal
 import subprocess
@@ -7,12 +8,14 @@ import sys
 
 import pytest
 
+import hashlog_engine
 import lsm
 from crash import states
 from crash_engine import abandon, open_files, open_on
 from fault_engine import FaultyRun
 from log_reference import entry, log, record, replayed
-from lsm import _core
+from lsm import _core, _pycore
+from lsm.contract.uninterrupted import uninterrupted
 from lsm.errors import BusyError, CorruptionError, ReadOnlyError, StorageError
 from lsm.tree.compact import carry_out
 from lsm.tree.compaction import merge_everything
@@ -56,7 +59,7 @@ def test_a_program_that_never_closes_its_database_ends(path, kept):
     """At exit the flush was given to a thread that could no longer run, and the program hung for ever."""
     program = f"import lsm, sys\ndb = lsm.open(sys.argv[1])\ndb[b'k'] = b'v'\n{kept}"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=30, env=environment,
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=100, env=environment,
                    stderr=subprocess.DEVNULL)
     with lsm.open(path) as db:
         assert dict(db.items()) == {b"k": b"v"}
@@ -277,3 +280,64 @@ def test_what_the_manifest_before_needs_stays_until_the_switch_is_surely_on_disk
     run.open()
     assert run.check_afterwards(every=1) > 1
     run.db.close()
+
+
+@pytest.mark.parametrize("engine, part", [("lsm", ".log"), ("hashlog", ".data")])
+def test_a_file_that_cannot_be_made_for_want_of_memory_ends_no_writing(engine, part):
+    """Found by failing every allocation: what the system calls ENOMEM was taken for a failed disk."""
+    directory = _core.SimulatedDirectory()
+    db = open_on(directory) if engine == "lsm" else hashlog_engine.open_on(directory)
+    directory.fail(errno.ENOMEM, kind="create", part=part)
+    with pytest.raises(MemoryError):
+        db.put(b"k", b"refused")
+    directory.heal()
+    assert db._failure is None
+    db.put(b"k", b"v")
+    assert dict(db.items()) == {b"k": b"v"}
+    db.close()
+
+
+def test_a_change_that_cannot_begin_for_want_of_memory_is_not_waited_for():
+    """The thread that makes a change for the main one died before it had begun, and the main one waited for good."""
+    class Full(dict):
+        def __setitem__(self, key, value):
+            raise MemoryError
+
+    done = []
+    with pytest.raises(MemoryError):
+        uninterrupted(lambda: done.append("made"), lambda: None, Full())
+    assert not done
+
+
+@pytest.mark.parametrize("engine", ["lsm", "pylsm", "hashlog"])
+def test_close_gives_the_lock_back_though_there_is_no_memory_for_the_rest_of_it(path, engine, monkeypatch):
+    """Found by the rig (memory): letting go of the files was cut short, and the lock was kept until the process ended."""
+    db = lsm.open(path, engine=engine)
+    db[b"a"] = b"1"
+
+    def no_memory(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(db, "_let_go", no_memory)
+        db.close()
+    with lsm.open(path, engine=engine) as again:
+        assert again[b"a"] == b"1"
+
+
+def test_the_plain_core_gives_its_lock_back_where_nothing_can_be_written_any_more(path):
+    """Found by the rig (thin): ext4 had turned read-only after a failure of its device, and close raised OSError."""
+    class Unwritable(io.FileIO):
+        def truncate(self, size=None):
+            raise OSError(errno.EROFS, "Read-only file system")
+
+    directory = _pycore.Directory(str(path), create=True)
+    directory.lock()
+    genuine = directory._lock
+    directory._lock = Unwritable(os.dup(genuine.fileno()), "r+")
+    genuine.close()
+    directory.unlock()
+    other = _pycore.Directory(str(path))
+    other.lock()
+    other.close()
+    directory.close()

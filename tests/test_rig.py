@@ -1,9 +1,11 @@
 """The door to the long versions (tests/rig): it opens, says what it found."""
 import importlib
 import json
+import re
+from pathlib import Path
 
 import pytest
-from rig import __main__ as door, scorecard
+from rig import __main__ as door, damage, histories, scenes, scorecard
 from rig.faultlist import OF_CORE, OF_PYTHON, Fault
 from rig.planted import replaced
 from rig.tally import Tally
@@ -22,6 +24,33 @@ def test_a_row_is_played_and_kept(tmp_path, capsys):
     kept = json.loads((tmp_path / "recovery.hashlog.json").read_text())
     assert kept["violations"] == 0 and kept["counts"]["crashes"] > 0 and kept["rounds"] == 1 and kept["seed"] == "0"
     assert "DONE: 1 rounds, seed 0" in capsys.readouterr().out
+
+
+def test_damages_of_a_small_database_are_told_apart():
+    tally = Tally("damage", "hashlog", "0", quiet=True)
+    damage.play("hashlog", "0", 1, tally, step=499)
+    assert tally.wrong == 0 and tally.counts["damages"] > 30 and tally.counts["live, bit flipped: told"] > 20
+
+
+def test_what_is_damaged_in_a_log_decides_what_may_be_found():
+    history = [{}, {b"a": b"1"}, {b"a": b"2"}]
+    records = [scenes.Record("1.log", 64, 128, 1, 0), scenes.Record("1.log", 128, 192, 2, 1)]
+    scene = scenes.Scene({"1.log": bytes(256), "1.table": bytes(9)}, history, records)
+    assert scene.allowed("1.table", 3, 4) == scene.allowed("1.log", 100, 101) == [history[2]]
+    assert scene.allowed("1.log", 130, 131) == [history[2], history[1]]         # the last record: as if torn
+    assert scene.allowed("1.log", 100) == [history[2], history[0]]              # cut: nothing left says that 1 was synced
+    assert scene.covered("1.log", 100) and not scene.covered("1.log", 130) and not scene.covered("1.log", 200)
+
+
+def test_an_order_is_found_or_there_is_none():
+    call = histories.Call
+    nothing, one, two = (None, None, None), (b"1", None, None), (b"2", b"2", None)
+    put, batch = call(0, 3, {b"a": b"1"}, {}), call(4, 9, {b"a": b"2", b"b": b"2"}, {})
+    for begin, end, seen, there in ((1, 2, None, True), (1, 2, b"1", True), (5, 6, b"1", True), (5, 6, b"2", True),
+                                    (5, 6, None, False), (1, 2, b"2", False)):
+        assert histories.explained(nothing, [[put, batch], [call(begin, end, {}, {b"a": seen})]], two) is there
+    assert not histories.explained(nothing, [[put, batch], [call(5, 6, {}, {b"a": b"2", b"b": None})]], two)      # a batch in part
+    assert not histories.explained(nothing, [[put, batch]], one)
 
 
 def test_an_unknown_row_is_refused(capsys):
@@ -52,3 +81,11 @@ def test_the_scorecard_is_made_of_the_results():
     for (row, engine), result in scorecard.results().items():
         assert result["violations"] == 0, (row, engine)
         assert result["commit"] in page
+
+
+def test_what_the_scorecard_points_to_is_there():
+    files = {path.name: path.read_text() for path in Path(__file__).parent.glob("test_*.py")}
+    named = set(re.findall(r"test_\w+", str(scorecard.OTHERS)))
+    assert len(named) > 30
+    for name in named:
+        assert f"{name}.py" in files or any(f"def {name}(" in text for text in files.values()), name

@@ -244,6 +244,25 @@ def test_the_end_of_a_scan_is_the_end_however_it_is_asked_for(few):
     assert [first, *others] == list(FEW.items())
 
 
+def test_a_closed_scan_is_not_at_its_end(few):
+    """Engines answered differently. Who goes on with one that was closed would take what he has for all there is."""
+    for begin in (few.scan, few.snapshot().scan, few.scan_chunks, few.snapshot().scan_chunks):
+        rows = begin()
+        rows.close()
+        rows.close()
+        with pytest.raises(lsm.ClosedError):
+            next(rows)
+        with pytest.raises(lsm.ClosedError):
+            list(rows)
+        with begin() as rows:
+            assert list(rows)
+        assert next(rows, None) is None and list(rows) == []        # it was at its end, and stays there
+    with few.scan() as rows:
+        assert next(rows) == (b"", b"e")
+    with pytest.raises(lsm.ClosedError):
+        next(rows)
+
+
 @pytest.mark.parametrize("common", [0, 1, 4, 7, 8, 9, 12])
 @pytest.mark.parametrize("tail", [1, 3, 4, 5, 9])
 def test_seeks_in_tables_whose_keys_begin_alike(path, rng, common, tail):

@@ -44,7 +44,8 @@ def test_where_there_is_no_body_none_is_read(tmp_path, method, path):
     with serving(tmp_path / "db", "memory", tokens=Tokens.of((WRITER,))) as served, served.socket() as wire:
         token = f"Authorization: Bearer {WRITER}\r\n".encode()
         wire.sendall(f"{method} {path} HTTP/1.1\r\n".encode() + HEAD + token + b"Content-Length: 2000000\r\n\r\n")
-        assert wire.recv(65536).startswith(b"HTTP/1.1 413 "), "answered before any of it came"
+        status = b"405" if method == "POST" else b"413"
+        assert wire.recv(65536).startswith(b"HTTP/1.1 " + status), "answered before any of it came"
         assert service_of(served).budget.used == 0
 
 

@@ -20,7 +20,7 @@ OPERATIONS = {"memory": 1500, "btree": 800, "pylsm": 120}
 def test_a_handler_that_raises_anywhere_leaves_every_engine_whole(path, engine):
     run("""
 import faulthandler, random, signal, threading
-faulthandler.dump_traceback_later(50, exit=True)
+faulthandler.dump_traceback_later(90, exit=True)
 path, engine, count, options = sys.argv[1], sys.argv[2], int(sys.argv[3]), eval(sys.argv[4])
 rng = random.Random(engine)
 class Struck(Exception): pass
@@ -121,7 +121,8 @@ def test_a_handler_in_the_middle_of_a_batch_does_not_see_half_of_it(monkeypatch)
     """A snapshot taken there had one row of the batch, and later the others too."""
     from lsm.engines import memory
 
-    uses = [lambda: db.snapshot(), lambda: list(db.scan()), lambda: db.get(b"a"), lambda: len(db), lambda: db.stats(), lambda: then[b"a"]]
+    uses = [lambda: db.snapshot(), lambda: list(db.scan()), lambda: db.get(b"a"), lambda: len(db), lambda: db.stats(),
+            lambda: then[b"a"], lambda: db.write([]), lambda: db.close()]
     left, genuine = list(uses), memory.Memory._put
 
     def put(self, key, value):

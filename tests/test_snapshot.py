@@ -108,7 +108,8 @@ def test_a_closed_snapshot_refuses_and_closes_again(db):
     snapshot.close()
     snapshot.close()
     for use in (lambda: snapshot.get(b"a"), lambda: snapshot[b"a"], lambda: b"a" in snapshot, snapshot.scan,
-                snapshot.cursor, lambda: snapshot.multi_get([b"a"]), lambda: len(snapshot), lambda: iter(snapshot)):
+                snapshot.cursor, lambda: snapshot.multi_get([b"a"]), lambda: snapshot.multi_get([]), lambda: reversed(snapshot),
+                lambda: snapshot.scan_chunks(), lambda: len(snapshot), lambda: iter(snapshot)):
         with pytest.raises(lsm.ClosedError):
             use()
     for use in (lambda: list(rows), cursor.first):  # what was opened from it may go on or refuse, no more
@@ -117,6 +118,13 @@ def test_a_closed_snapshot_refuses_and_closes_again(db):
         except lsm.ClosedError:
             pass
     assert db[b"a"] == b"1"
+
+
+def test_a_snapshot_is_gone_through_both_ways(db):
+    db.write_many({b"%d" % n: b"" for n in range(5)})
+    with db.snapshot() as then:
+        db.clear()
+        assert list(then) == [b"0", b"1", b"2", b"3", b"4"] and list(reversed(then)) == list(then)[::-1]
 
 
 def test_snapshots_closed_in_any_order_leave_the_others_alone(path, rng):

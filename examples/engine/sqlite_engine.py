@@ -1,19 +1,26 @@
 """An engine of one's own: the contract of lsm on SQLite, from Python's standard library.
 
-What an engine in plain Python has to write: how to find a key, how to write many in one step, a moment that holds still,
-and what flush, sync, compact, stats and verify mean here. Everything else comes from SimpleEngine. The entry point in
+What an engine in plain Python has to write: its traits, how to find a key, how to write many in one step, a moment that holds
+still, and what flush, sync, compact, stats and verify mean here. Everything else comes from SimpleEngine. The entry point in
 pyproject.toml makes it known: once it is installed, `lsm.open(path, engine="sqlite")` finds it.
+
+Invariants: no error of SQLite's gets out: each statement is made inside of `_told`. A connection is used and closed under its
+lock, and after that nobody asks it anything: whether it is closed is looked at behind the lock. The connection of a database
+opened to be read is in a transaction from then on, and all it shows goes through that.
 
 Threads: any. Writing has one connection, guarded by the engine's lock; each moment has its own.
 """
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import RLock
+from typing import Any
 
 import lsm
 from lsm.contract.moment import Moment
@@ -21,6 +28,7 @@ from lsm.contract.report import Progress, Report
 from lsm.contract.simple import SimpleEngine
 from lsm.contract.span import Span
 from lsm.contract.traits import Traits
+from lsm.opening import check_lock_timeout
 
 FILE = "rows.sqlite"
 STRETCH = 128                           # rows a scan takes at a time
@@ -43,6 +51,7 @@ class SQLite(SimpleEngine):
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True, read_only: bool = False,
                  lock_timeout: float = 0.0) -> None:
+        check_lock_timeout(lock_timeout)
         self._file = Path(path) / FILE
         there = self._file.exists()
         if not there and (read_only or not create or Path(path).is_dir() and any(Path(path).iterdir())):
@@ -51,17 +60,28 @@ class SQLite(SimpleEngine):
         self._moments: set[SQLiteMoment] = set()
         self._held = None if read_only else self._locked(lock_timeout)
         try:
-            self._rows = self._connected()
-            if not there:
-                self._rows.execute("CREATE TABLE rows (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID")
-        except sqlite3.DatabaseError as error:
-            raise self._translated(error) from error
+            with _told(self._file):
+                self._rows = self._connected(hold=read_only)
+                if not there:
+                    self._rows.execute("CREATE TABLE rows (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID")
+        except BaseException:
+            if self._held is not None:
+                self._held.close()
+            raise
         super().__init__(path, read_only=read_only)         # last: from here on it is open
 
-    def _connected(self) -> sqlite3.Connection:
+    def _connected(self, hold: bool) -> sqlite3.Connection:
+        """`hold`: in a read transaction, whose first look fixes what it sees."""
         connection = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")       # kill -9 loses nothing; power loss what came after `sync`
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")   # kill -9 loses nothing; power loss what came after `sync`
+            if hold:
+                connection.execute("BEGIN")
+                connection.execute("SELECT count(*) FROM (SELECT 1 FROM rows LIMIT 1)").fetchone()
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _locked(self, timeout: float) -> sqlite3.Connection:
@@ -75,22 +95,23 @@ class SQLite(SimpleEngine):
             raise lsm.LockedError(self._file.parent) from error
         return connection
 
-    def _translated(self, error: sqlite3.DatabaseError) -> Exception:
-        if isinstance(error, sqlite3.OperationalError):
-            return lsm.StorageError(5, str(error), str(self._file))
-        return lsm.CorruptionError(self._file, 0, str(error))
-
     # ------------------------------------------------------------ what SimpleEngine asks for
 
     def _find(self, key: bytes) -> bytes | None:
-        with self._lock:
+        with self._lock, _told(self._file):
+            self._check()                                   # closed since `get` looked?
             return _find(self._rows, key)
 
     def _moment(self) -> SQLiteMoment:
-        return SQLiteMoment(self)
+        if self.read_only:
+            return SQLiteMoment(self, self._rows, self._lock)
+        with _told(self._file):
+            moment = SQLiteMoment(self, self._connected(hold=True), RLock())
+        self._moments.add(moment)
+        return moment
 
     def _apply(self, operations: Iterable[tuple[bytes, bytes | None]], sync: bool) -> None:
-        try:
+        with _told(self._file):
             if sync:
                 self._rows.execute("PRAGMA synchronous = FULL")
             try:
@@ -108,45 +129,49 @@ class SQLite(SimpleEngine):
             finally:
                 if sync:
                     self._rows.execute("PRAGMA synchronous = NORMAL")
-        except sqlite3.DatabaseError as error:
-            raise self._translated(error) from error
 
     def sync(self) -> None:
-        with self._lock:
+        with self._lock, _told(self._file):
             self._check_writable()
             self._rows.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            with open(self._file.with_name(FILE + "-wal"), "rb") as log:
-                os.fsync(log.fileno())
+            with suppress(FileNotFoundError), open(self._file.with_name(FILE + "-wal"), "rb") as log:
+                os.fsync(log.fileno())                      # without one, all is in the file, and was synced there
 
     flush = sync
 
     def compact(self) -> None:
         """Give free pages back; not while moments are open, which may still see them."""
-        with self._lock:
+        with self._lock, _told(self._file):
             self._check_writable()
             if not self._moments:
                 self._rows.execute("VACUUM")
 
     def checkpoint(self, path: str | os.PathLike[str]) -> None:
-        Path(path).mkdir(parents=True, exist_ok=True)
-        if any(Path(path).iterdir()):
-            raise lsm.NotADatabaseError(path, "a checkpoint needs a new or empty directory")
-        with self._lock:
-            self._check()
+        self._check_writable()
+        with self._lock, _told(self._file):
+            self._check_writable()
+            Path(path).mkdir(parents=True, exist_ok=True)
+            if any(Path(path).iterdir()):
+                raise lsm.NotADatabaseError(path, "a checkpoint needs a new or empty directory")
             self._rows.execute("VACUUM INTO ?", (str(Path(path) / FILE),))
 
     def stats(self) -> SQLiteStats:
-        with self._lock:
+        with self._lock, _told(self._file):
             self._check()
             return SQLiteStats(self._rows.execute("SELECT count(*) FROM rows").fetchone()[0], self._file.stat().st_size)
 
     def verify(self, *, progress: Progress | None = None) -> Report:
-        with self._lock:
-            self._check()
-            told = [row[0] for row in self._rows.execute("PRAGMA integrity_check")]
+        def check() -> tuple[int, int, list[lsm.CorruptionError]]:
+            with self._lock, _told(self._file):             # what it raises of damage is noted as well
+                self._check()
+                told = [row[0] for row in self._rows.execute("PRAGMA integrity_check")]
+                found = [] if told == ["ok"] else [lsm.CorruptionError(self._file, 0, line) for line in told]
+                return 0, self._file.stat().st_size, found
+
         report = Report()
-        found = [] if told == ["ok"] else [lsm.CorruptionError(self._file, 0, line) for line in told]
-        report.note(lambda: (0, self._file.stat().st_size, found))
+        report.note(check)
+        if progress is not None:
+            progress(report.bytes)
         return report
 
     def _release(self) -> None:
@@ -158,19 +183,24 @@ class SQLite(SimpleEngine):
 
 
 class SQLiteMoment(Moment):
-    """A read transaction on a connection of its own. A first look fixes what it sees."""
+    """A read transaction, on a connection of its own; or that of a database opened to be read."""
 
-    def __init__(self, engine: SQLite) -> None:
+    def __init__(self, engine: SQLite, rows: sqlite3.Connection, lock: Any) -> None:
         self._engine = engine
-        self._lock = Lock()
-        self._rows = engine._connected()
-        self._rows.execute("BEGIN")
-        self._rows.execute("SELECT count(*) FROM (SELECT 1 FROM rows LIMIT 1)").fetchone()
-        engine._moments.add(self)
+        self._lock = lock                   # lets its own thread in again: a signal's handler may come
+        self._rows = rows
+        self._open = True
+
+    def _held(self) -> sqlite3.Connection:
+        """`_lock` is held."""
+        self._engine._check()
+        if not self._open:
+            raise lsm.ClosedError("this snapshot is closed: take another one with db.snapshot()")
+        return self._rows
 
     def find(self, key: bytes) -> bytes | None:
-        with self._lock:
-            return _find(self._rows, key)
+        with self._lock, _told(self._engine._file):
+            return _find(self._held(), key)
 
     def rows(self, span: Span) -> Iterator[tuple[bytes, bytes]]:
         lower, upper = span.lower, span.upper
@@ -178,8 +208,8 @@ class SQLiteMoment(Moment):
         while True:
             bounds = "key >= ?" + ("" if upper is None else " AND key < ?")
             given = (lower,) if upper is None else (lower, upper)
-            with self._lock:
-                stretch = self._rows.execute(
+            with self._lock, _told(self._engine._file):
+                stretch = self._held().execute(
                     f"SELECT key, value FROM rows WHERE {bounds} ORDER BY key {order} LIMIT {STRETCH}", given).fetchall()
             yield from stretch
             if len(stretch) < STRETCH:
@@ -190,12 +220,29 @@ class SQLiteMoment(Moment):
                 lower = stretch[-1][0] + b"\0"
 
     def close(self) -> None:
-        with self._engine._lock, self._lock:
+        """Not under the engine's lock: a finalizer comes here from anywhere."""
+        with self._lock:
+            self._open = False
             if self in self._engine._moments:
-                self._engine._moments.remove(self)
                 self._rows.close()
+                self._engine._moments.discard(self)
 
 
 def _find(rows: sqlite3.Connection, key: bytes) -> bytes | None:
     found = rows.execute("SELECT value FROM rows WHERE key = ?", (key,)).fetchone()
     return found and found[0]
+
+
+@contextmanager
+def _told(file: Path) -> Iterator[None]:
+    """The errors of SQLite, and of the system, as those of lsm."""
+    try:
+        yield
+    except lsm.Error:
+        raise
+    except sqlite3.OperationalError as error:
+        raise lsm.StorageError(errno.ENOSPC if "full" in str(error) else errno.EIO, str(error), str(file)) from error
+    except sqlite3.Error as error:
+        raise lsm.CorruptionError(file, 0, str(error)) from error
+    except OSError as error:
+        raise lsm.StorageError(error.errno or errno.EIO, error.strerror or str(error), str(file)) from error

@@ -2,8 +2,9 @@
 
 Over and over it does one `step`, the most urgent thing there is. What that is, a subclass says.
 
-Errors: the first one is kept and raised to every writer that waits. Lack of room or memory passes: it is tried again when a
-writer comes to wait, or after a second. After anything else the store takes no more writes.
+Errors: the first one is kept and raised to every writer that waits. Lack of room or memory passes: what the database needs is
+tried again when a writer comes to wait, or after a second; the merge that `compact()` asked for is not, it would fill the disk
+under the writers again and again: who called is told, and may ask again. After anything else the store takes no more writes.
 
 Threads: `bell` rings when anything has changed; nothing here is guarded by a lock: of what is shared each attribute is
 written by one thread, or in one step. Without a thread (`background=False`, for tests that must be repeatable) the
@@ -45,12 +46,18 @@ def passes(error: BaseException) -> bool:
         isinstance(error, StorageError) and error.errno in PASSING and not error.lasting)
 
 
+class Wish:
+    """One compact() that waits for its merge."""
+
+    error: BaseException | None = None          # why there is none
+
+
 class Background(ABC):
     def __init__(self, name: str, background: bool) -> None:
         self.bell = Bell()
         self.error: BaseException | None = None
         self.stopping = False
-        self.wanted: dict[object, None] = {}    # a token for each compact() that waits for its merge
+        self.wanted: dict[Wish, None] = {}      # merges that are asked for
         self.stalls = 0
         self.stall_seconds = 0.0
         self.longest_stall_seconds = 0.0
@@ -104,6 +111,22 @@ class Background(ABC):
         if not passes(error):
             self.store._fail(error)
         self.tell()
+
+    def grant(self, merge: Callable[[], object]) -> None:
+        """Do the merge that is wanted; who asks from here on waits for another. It is tried once, whether or not who asked
+        still waits; but for one that closing cut short, for which nobody waits any more."""
+        wanted = self.wanted.copy()
+        try:
+            merge()
+        except (Stopping, Dropped):
+            raise
+        except BaseException as error:
+            for wish in wanted:
+                wish.error = error
+                self.wanted.pop(wish, None)
+            raise
+        for wish in wanted:
+            self.wanted.pop(wish, None)
 
     def failed(self) -> bool:
         """Is nothing changed any more?"""
@@ -162,10 +185,22 @@ class Background(ABC):
             self.longest_stall_seconds = max(self.longest_stall_seconds, seconds)
 
     def compact(self) -> None:
-        """Merge all there is."""
-        token = object()
-        self.wanted[token] = None
-        self.wait(lambda: token not in self.wanted)
+        """Merge all there is. Ctrl-C ends the waiting, not the work; an error of the work ends both."""
+        wish = Wish()
+        self.wanted[wish] = None
+
+        def done() -> bool:
+            if wish in self.wanted:
+                return False
+            if wish.error is not None and passes(wish.error):
+                raise wish.error
+            return wish.error is None           # else the store is about to refuse
+
+        try:
+            self.wait(done)
+        except (Error, MemoryError):        # of the work, also of what has to come before the merge
+            self.wanted.pop(wish, None)
+            raise
 
     def stop(self, seconds: float = 30.0) -> bool:
         """End the thread; a merge under way is given up, a flush is finished. Has it ended?"""

@@ -17,7 +17,7 @@ import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from lsm.background import Background, passes
 from lsm.errors import ClosedError, ForkedError, ReadOnlyError
@@ -30,6 +30,7 @@ else:
     OtherHalf = object          # which core's Store it is, is said where the two are joined
 
 logger = logging.getLogger("lsm")
+Kind = TypeVar("Kind")
 
 
 class Lifecycle(OtherHalf):
@@ -206,29 +207,42 @@ class Lifecycle(OtherHalf):
                         "with read_only=True")
 
 
+class Inheritor(Protocol):
+    def left_by_fork(self) -> None:
+        """In the child of a fork: the directory's lock is the parent's."""
+
+
 _alive: weakref.WeakSet[Lifecycle] = weakref.WeakSet()
+_inheritors: weakref.WeakSet[Inheritor] = weakref.WeakSet()
 
 
-def _living() -> list[Lifecycle]:
+def hear_of_forks(db: Inheritor) -> None:
+    """For an engine that has no Gate of a core's, and yet a lock: `left_by_fork` is called in the child of every fork."""
+    _inheritors.add(db)
+
+
+def _living(known: weakref.WeakSet[Kind]) -> list[Kind]:
     while True:
         try:
-            return list(_alive)
+            return list(known)
         except RuntimeError:                    # another thread opened or closed one meanwhile
             continue
 
 
 def _left_by_fork() -> None:
     """In the child of a fork: the databases are the parent's."""
-    for db in _living():
+    for db in _living(_alive):
         db._close_gate(forked=True)
         db._directory.after_fork_in_child()
-    for core in {db.core for db in _living()}:
+    for inheritor in _living(_inheritors):
+        inheritor.left_by_fork()
+    for core in {db.core for db in _living(_alive)}:
         core.forked()
 
 
 def _at_exit() -> None:
     """End the threads while they can still be waited for; what is never closed stays in the logs."""
-    for db in _living():
+    for db in _living(_alive):
         background = db._background()
         if background is not None:
             background.stop()

@@ -62,12 +62,14 @@ def lock(directory: _core.Directory, timeout: float) -> None:
 
 
 def sizes_in(path: str | os.PathLike[str]) -> dict[str, int]:
-    """Bytes of each file of a directory, by name. A file that goes meanwhile is left out; without a directory there are none."""
+    """Bytes of each file of a directory and of those in it, by name. A file that goes meanwhile is left out; without a directory there
+    are none."""
     found = {}
-    with suppress(OSError), os.scandir(path) as entries:
-        for entry in entries:
+    for place, _, names in os.walk(path):
+        for name in names:
             with suppress(OSError):
-                found[entry.name] = entry.stat().st_size
+                file = os.path.join(place, name)
+                found[os.path.relpath(file, path)] = os.stat(file).st_size
     return found
 
 

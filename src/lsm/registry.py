@@ -41,13 +41,24 @@ def engine_class(name: str) -> Any:
         try:
             return getattr(import_module(module), attribute)
         except ImportError as missing:
-            raise UnsupportedError(f"the engine {name!r} needs the compiled core of lsm, which was not built here "
-                                   f"({missing.msg}): install a wheel, or a C compiler and install again") from missing
+            if lacking := _lacking(missing):
+                raise UnsupportedError(f"the engine {name!r} needs {lacking}") from missing
+            raise
     for point in entry_points(group=GROUP):
         if point.name == name:
             return point.load()
     near = difflib.get_close_matches(name, engine_names(), 1)
     raise OptionError("engine", name, f"{near[0]!r}" if near else "one of " + ", ".join(map(repr, engine_names())))
+
+
+def _lacking(missing: ImportError) -> str | None:
+    """What is not installed, and what to do; None when something else keeps a module from being imported."""
+    if missing.name == "lsm._core" or (missing.name == "lsm" and "'_core'" in missing.msg):     # `from lsm import _core`
+        return (f"the compiled core of lsm, which was not built here ({missing.msg}): install a wheel, or a C compiler and "
+                "install again; or open with engine='pylsm', which does without")
+    if isinstance(missing, ModuleNotFoundError):
+        return f"the module {missing.name!r}, which is not here: install it"
+    return None
 
 
 def engine_at(path: str | os.PathLike[str]) -> str | None:

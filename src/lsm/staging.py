@@ -25,7 +25,7 @@ def check_free(source: str, place: str) -> None:
 def make_staging(place: str, suffix: str) -> str:
     staging = place + suffix
     try:
-        os.mkdir(staging)
+        os.mkdir(staging, 0o700)            # as every directory of a database: nobody else reads it
     except FileExistsError:
         raise StorageError(errno.EEXIST, "a copy to here was killed, or is under way: when it is not, remove this",
                            staging) from None

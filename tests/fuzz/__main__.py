@@ -10,6 +10,7 @@ Needs for the parsers in C: clang with its compiler-rt (Debian: clang-14 libfuzz
 A violation ends a run with status 1, and its input stands under build/fuzz/found/.
 """
 import argparse
+import fcntl
 import json
 import os
 import re
@@ -101,14 +102,18 @@ def run(parser, executions, seed):
 
 
 def note(parser, done, seconds, seed, wrong):
-    path = BUILD / "counts.json"
-    counts = json.loads(path.read_text()) if path.exists() else {}
-    mine = counts.setdefault(parser, {"executions": 0, "seconds": 0, "violations": 0, "seeds": []})
-    mine["executions"] += done
-    mine["seconds"] += round(seconds)
-    mine["violations"] += bool(wrong)
-    mine["seeds"].append(seed)
-    path.write_text(json.dumps(counts, indent=1))
+    """Several may run beside each other."""
+    with open(BUILD / "counts.json", "a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        counts = json.loads(file.read() or "{}")
+        mine = counts.setdefault(parser, {"executions": 0, "seconds": 0, "violations": 0, "seeds": []})
+        mine["executions"] += done
+        mine["seconds"] += round(seconds)
+        mine["violations"] += bool(wrong)
+        mine["seeds"].append(seed)
+        file.truncate(0)
+        file.write(json.dumps(counts, indent=1))
     print(f"fuzz {parser}: {done:,} inputs in {seconds:,.0f} s, seed {seed}; {mine['executions']:,} in all: "
           + ("VIOLATION, see build/fuzz/found" if wrong else "no violation"), flush=True)
 

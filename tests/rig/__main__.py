@@ -21,7 +21,8 @@ import time
 from rig.tally import ROOT, Enough, Skipped, Tally
 
 PEERS = ("peer_kill", "peer_power", "peer_errors", "peer_syncs", "peer_damage")
-ROWS = ("kill", "power", "sequences", "recovery", "faults", "options", "damage", "planted", *PEERS)
+ROWS = ("kill", "power", "sequences", "recovery", "faults", "cuts", "thin", "damage", "memory", "options", "histories",
+        "clocks", "planted", "coverage", *PEERS)
 KEPT = ROOT / "docs" / "reliability"
 
 

@@ -41,14 +41,19 @@ def copied(place):
     return place
 
 
-@functools.cache
-def core_with_switches():
-    """One build with every fault of the core in it; the path of its package."""
-    place = Path(tempfile.mkdtemp(prefix="lsm-planted-"))
+def copied_tree(place):
+    """What it takes to build the package, without what was built."""
     for name in ("src", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
         source = ROOT / name
         shutil.copytree(source, place / name, ignore=shutil.ignore_patterns("*.so", "__pycache__")) if source.is_dir() \
             else shutil.copy(source, place / name)
+    return place
+
+
+@functools.cache
+def core_with_switches():
+    """One build with every fault of the core in it; the path of its package."""
+    place = copied_tree(Path(tempfile.mkdtemp(prefix="lsm-planted-")))
     package = place / "src" / "lsm"
     (package / "core" / "planted.h").write_text(SWITCH)
     for number, fault in enumerate(OF_CORE, 1):
@@ -111,7 +116,6 @@ def try_one(engine, faults, number, tally, source):
         return
     fault = faults[number - 1]
     found, said = noticed(fault.by, fault.rounds, source, number if engine == "core" else 0)
-    if os.environ.get("SAY"): print(said[-700:])
     tally.count("planted")
     if found:
         tally.count("noticed")

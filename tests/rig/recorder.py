@@ -27,14 +27,18 @@ ENTRY = struct.Struct("<IiiIQQHHHH")
 @functools.cache
 def library():
     """The path of the recorder, built by the system's compiler."""
+    return compiled(SOURCE, tempfile.mkdtemp(prefix="lsm-recorder-"))
+
+
+def compiled(source, place):
+    """A library to preload, built in `place`."""
     if not sys.platform.startswith("linux"):
-        raise Skipped("the recorder is for Linux")
+        raise Skipped("what is preloaded is for Linux")
     compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
     if shutil.which(compiler[0]) is None:
-        raise Skipped(f"the recorder needs a C compiler ({compiler[0]})")
-    place = Path(tempfile.mkdtemp(prefix="lsm-recorder-"))
-    built = place / "recorder.so"
-    subprocess.run([*compiler, "-shared", "-fPIC", "-O1", "-o", str(built), str(SOURCE), "-ldl", "-lpthread"], check=True)
+        raise Skipped(f"this needs a C compiler ({compiler[0]})")
+    built = Path(place) / f"{source.stem}.so"
+    subprocess.run([*compiler, "-shared", "-fPIC", "-O1", "-o", str(built), str(source), "-ldl", "-lpthread"], check=True)
     return built
 
 

@@ -20,15 +20,7 @@ class WriteBatch(Batch):
     def __init__(self, store: Any, sync: bool = False) -> None:
         super().__init__(lambda operations: store._write(operations, sync), store._check_readable)
 
-    @property
-    def bytes(self) -> int:
-        """What is gathered so far takes in the log, about."""
-        return self._bytes
-
     def take(self) -> list[Operation]:
         """What is gathered, which is forgotten."""
         taken, self._operations = self._operations, []
         return taken
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a WriteBatch belongs to its process and cannot be pickled")

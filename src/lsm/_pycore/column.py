@@ -164,9 +164,10 @@ class ChunkIterator:
 
     def close(self) -> None:
         """Let go of the rows that are left."""
-        rows, self._rows = self._rows, iter(())
-        if hasattr(rows, "close"):
-            rows.close()
+        if hasattr(self._rows, "close"):
+            self._rows.close()
+        else:
+            self._rows = iter(())
 
     def __enter__(self) -> Any:
         return self
@@ -190,14 +191,14 @@ class ChunkScan(ChunkIterator):
         super().__init__(rows, keys=keys, values=values, chunk_bytes=chunk_bytes)
         self._waiting: list[Any] = []
         self._error: Exception | None = None
-        self._closed = False
+        self._lost = False                              # a row that waited when it was closed
 
     def __next__(self) -> Chunk:
         if self._error is not None:
             error, self._error = self._error, None      # the rows raise it again, for ever
             raise error
-        if self._closed:
-            raise ClosedError("this scan is closed: make another one with db.scan_chunks()")
+        if self._lost:
+            raise ClosedError("this scan is closed: begin another one")
         rows, self._waiting = self._waiting, []
         size = sum(map(self._size, rows))
         try:
@@ -221,5 +222,6 @@ class ChunkScan(ChunkIterator):
 
     def close(self) -> None:
         """Let go of the rows that are left."""
-        self._closed = True
-        self._rows.close()                              # type: ignore[attr-defined]
+        self._lost = self._lost or bool(self._waiting)
+        self._waiting = []
+        super().close()

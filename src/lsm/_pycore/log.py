@@ -20,6 +20,7 @@ from typing import Any
 from lsm._pycore.coding import Malformed
 from lsm._pycore.crc32c import masked_crc
 from lsm._pycore.faults import discard
+from lsm._pycore.key import SEQUENCE_MAX
 from lsm._pycore.memtable import Memtable
 from lsm._pycore.record import ALIGNMENT, HEADER_BYTES, Record, decode_entries, open_record
 from lsm.errors import CorruptionError, VersionError
@@ -29,6 +30,7 @@ VERSION = 1
 COVERED = struct.Struct("<IQ16s24x")    # of the header, what its checksum covers: version, log number, database id
 LOG_HEADER = 64                         # bytes of it
 SECTOR = 512                            # the smallest piece a disk writes whole
+EFFORT, EFFORT_TIMES = 1 << 24, 4       # bytes that a search may sum: so many, and so many times the log's size
 
 
 def encode_header(number: int, database: bytes) -> bytes:
@@ -81,6 +83,7 @@ class _Reader:
         self.path = path
         self.sequence = sequence            # of the last entry read
         self.synced = 0                     # the highest watermark met
+        self.effort = EFFORT + EFFORT_TIMES * len(data)     # bytes that searches may still sum; 0: what they would find is not known
         self.at = 0                         # where the next record is looked for
 
     def damaged(self, at: int, detail: str) -> CorruptionError:
@@ -114,22 +117,27 @@ class _Reader:
         return record
 
     def scan(self, at: int) -> Record | None:
-        """The first unharmed record of this log at or after `at`, whatever its sequence."""
+        """The first unharmed record of this log at or after `at`, whatever its sequence; None, too, when it is given up."""
         number = (self.number & 0xFFFFFFFF).to_bytes(4, "little")
-        while at <= len(self.data) - HEADER_BYTES:
+        while self.effort > 0 and at <= len(self.data) - HEADER_BYTES:
             if self.data[at + 8:at + 12] == number:
                 record = open_record(self.data, at, self.number)
                 if record is not None:
                     return record
+                claimed = int.from_bytes(self.data[at + 4:at + 8], "little")
+                if claimed <= len(self.data) - at:
+                    self.effort = max(0, self.effort - claimed)
             at += ALIGNMENT
         return None
 
     def note_watermarks(self, at: int) -> None:
-        """Raise `synced` to the highest watermark of any unharmed record from `at` on."""
+        """Raise `synced` to the highest watermark of any unharmed record from `at` on; when that cannot be told, above all."""
         record = self.scan(at)
         while record is not None:
             self.synced = max(self.synced, record.synced)
             record = self.scan(record.end)
+        if self.effort == 0:
+            self.synced = SEQUENCE_MAX
 
     def tail(self) -> bool:
         """Did the run end in a tear? What stands behind it tells; damage is raised."""
@@ -137,6 +145,8 @@ class _Reader:
         if self._is_zero(start, len(self.data)):
             return False                                        # rule 1: the end
         found = self.scan(start)
+        if self.effort == 0:
+            raise self.damaged(start, "a record is damaged, and too much behind it looks like records")
         if found is None:
             return True                                         # rule 2: the last write was torn
         if found.at == start:

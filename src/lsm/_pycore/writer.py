@@ -144,6 +144,7 @@ class Writer(GroupSync):
         Written in batches of about a megabyte, each of them all or nothing, the whole is not; with `sync=True` one sync
         at the end. When the iterable raises, what was written in full batches stays.
         """
+        self._check_writable()
         batch, count = WriteBatch(self, sync=False), 0
         for key, value in pairs.items() if hasattr(pairs, "items") else pairs:
             batch.put(key, value)

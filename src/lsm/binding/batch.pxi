@@ -131,3 +131,6 @@ cdef class WriteBatch:
             self.write()
         else:
             self.clear()
+
+    def __reduce__(self):
+        raise TypeError("a WriteBatch belongs to its process and cannot be pickled")

@@ -119,9 +119,10 @@ cdef class ChunkIterator:
 
     def close(self):
         """Let go of the rows that are left."""
-        rows, self.rows = self.rows, iter(())
-        if hasattr(rows, "close"):
-            rows.close()
+        if hasattr(self.rows, "close"):
+            self.rows.close()
+        else:
+            self.rows = iter(())
 
     def __enter__(self):
         return self

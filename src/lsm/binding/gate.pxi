@@ -41,16 +41,20 @@ def forked():
 
 
 def _work_for_another(work, another, dict stand_ins, list outcome, done):
-    me = PyThread_get_thread_ident()
-    stand_ins[me] = another
+    """Whatever raises, for want of memory too, `done` is released: `another` waits for it. `outcome` has one place."""
+    me = None
     try:
+        me = PyThread_get_thread_ident()
+        stand_ins[me] = another
         work()
-        outcome.append(None)
+        outcome[0] = None
     except BaseException as error:
-        outcome.append(error)
+        outcome[0] = error
     finally:
-        del stand_ins[me]
-        done.release()
+        try:
+            stand_ins.pop(me, None)
+        finally:
+            done.release()
 
 
 cdef class Gate:
@@ -200,7 +204,7 @@ cdef class Gate:
         cdef unsigned long generation = fork_generation
         if sys.is_finalizing() or threading.current_thread() is not threading.main_thread():
             return work()
-        outcome = []
+        outcome = [None]
         done = _thread.allocate_lock()
         done.acquire()
         try:

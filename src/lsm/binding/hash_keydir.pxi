@@ -9,10 +9,11 @@ Invariants
 Locks: the write lock, then the index lock, which is held for C alone: no Python runs under it, and its holder never waits for
 the GIL.
 """
+from lsm.core.hash_entries cimport HASH_ABSENT, HashEntry, hash_entry_sequence, hash_entry_set, hash_entry_slice, hash_sequence_max
 from lsm.core.hash_index cimport (
-    HASH_ABSENT, HASH_SEGMENT_BITS, HashEntry, HashIndex, HashWalk, hash_entry_sequence, hash_entry_set, hash_entry_slice,
-    hash_index_ask, hash_index_ask_entry, hash_index_bytes, hash_index_find, hash_index_forget_absent, hash_index_free,
-    hash_index_init, hash_index_insert, hash_index_next, hash_index_remove, hash_segment_next, hash_sequence_max,
+    HASH_SEGMENT_BITS, HashIndex, HashWalk, hash_index_ask, hash_index_ask_entry, hash_index_bytes, hash_index_find,
+    hash_index_forget_absent, hash_index_free, hash_index_init, hash_index_insert, hash_index_next, hash_index_remove,
+    hash_segment_next,
 )
 
 

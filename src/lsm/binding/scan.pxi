@@ -150,7 +150,7 @@ cdef class Reader:
             raise BusyError("another thread is using this object: give each thread its own")
         if self.walk == NULL:
             self.busy = False
-            raise ClosedError("this cursor is closed: make another one with db.cursor()")
+            raise ClosedError("this scan or cursor is closed: begin another one")
         return 0
 
     def close(self):

@@ -103,6 +103,9 @@ cdef class Snapshot:
     def __iter__(self):
         return self.scan(values=False)
 
+    def __reversed__(self):
+        return self.scan(values=False, reverse=True)
+
     def __len__(self):
         """The number of keys at the moment. It counts them."""
         self.enter()

@@ -249,8 +249,11 @@ cdef class Writer(GroupSync):
         >>> db.write_many({b"a": b"1", b"b": b"2"})
         2
         """
-        cdef WriteBatch batch = WriteBatch(self)
+        cdef WriteBatch batch
         cdef uint64_t count = 0
+        if self.gate & ~GATE_SLOW:
+            self._refuse()
+        batch = WriteBatch(self)
         if hasattr(pairs, "items"):
             pairs = pairs.items()
         for key, value in pairs:

@@ -20,10 +20,11 @@ def as_bytes(given: Any, what: str) -> bytes:
 
 
 def as_key(given: Any, limit: int = KEY_BYTES_MAX) -> bytes:
-    """A key to write. Raises ValueError when it is over the limit."""
+    """A key to write. Raises ValueError when it is over the limit, which names an engine that takes it, if one does."""
     key = as_bytes(given, "keys")
     if len(key) > limit:
-        raise ValueError(f"a key of {len(key):,} bytes is over the limit of {limit:,} bytes")
+        other = f": engine='lsm' takes up to {KEY_BYTES_MAX:,}" if len(key) <= KEY_BYTES_MAX else ""
+        raise ValueError(f"a key of {len(key):,} bytes is over the limit of {limit:,} bytes{other}")
     return key
 
 

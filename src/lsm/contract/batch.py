@@ -74,6 +74,11 @@ class Batch:
         self._operations = []
         self._bytes = 0
 
+    @property
+    def bytes(self) -> int:
+        """What is gathered takes in a record of a log, about."""
+        return self._bytes
+
     def __len__(self) -> int:
         return len(self._operations)
 
@@ -91,3 +96,6 @@ class Batch:
             self.write()
         else:
             self.clear()
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"a {type(self).__name__} belongs to its process and cannot be pickled")

@@ -8,6 +8,8 @@ What holds for all of them
 - Keys and values are bytes, or have the buffer protocol; empty ones are legal. `traits` has the limits.
 - A scan, a cursor, a snapshot shows the rows of the moment it was made, whatever is written meanwhile.
 - A batch is seen whole or not at all, also after a crash where the engine is durable.
+- `next` of a scan that was closed raises ClosedError; of one at its end, StopIteration, as often as it is asked.
+- Calls that have nothing to do, `multi_get([])`, `write([])`, raise what they would if they had.
 - After `close`, and in the child of a fork, everything raises ClosedError (ForkedError is one).
 - What an engine does at a cost, or not at all, `traits` says; what it has not, raises NotOfferedError.
 

@@ -7,7 +7,7 @@ Threads: any.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from lsm.contract.arguments import as_bytes
@@ -80,6 +80,11 @@ class Snapshot(Reading):
         self._check_database()
         if not self._open:
             raise ClosedError("this snapshot is closed: take another one with db.snapshot()")
+
+    def multi_get(self, keys: Iterable[Any], default: Any = None) -> list[Any]:
+        """The values of many keys at the moment; `default` where there was none."""
+        self._check()
+        return super().multi_get(keys, default)
 
     def get(self, key: Any, default: Any = None) -> Any:
         """The value `key` had at the moment, or `default`."""

@@ -85,12 +85,13 @@ class Guarded:
 
 
 class Rows(Guarded):
-    """The rows of a span, one by one."""
+    """The rows of a span, one by one. `next` of one that was closed raises ClosedError: that was not the end."""
 
     def __init__(self, moment: Frozen, span: Span, check: Callable[[], object]) -> None:
         super().__init__(moment, check)
         self._rows: Iterator[Any] = iter(()) if span.empty else span.shape(Steadfast(moment.rows, span))
         self._next: Any = _none                 # the row that comes next, where it is known
+        self._ended = False                     # all rows are out
 
     def __iter__(self) -> Rows:
         return self
@@ -107,12 +108,16 @@ class Rows(Guarded):
         """Have the next row."""
         self._check()
         if self._next is _none:
-            if not self._closed:
-                for row in self._rows:
-                    self._next = row
-                    return
-                self._check()                   # closed meanwhile? Then this is not the end
-                self._let_go()
+            if self._ended:
+                raise StopIteration
+            if self._closed:
+                raise ClosedError("this scan is closed: begin another one")
+            for row in self._rows:
+                self._next = row
+                return
+            self._check()                       # closed meanwhile? Then this is not the end
+            self._ended = True
+            self._let_go()
             raise StopIteration
 
     def _let_go(self) -> None:
@@ -145,7 +150,7 @@ class Cursor(Guarded):
     def _enter(self) -> None:
         self._check()
         if self._closed:
-            raise ClosedError("this cursor is closed: make another one with db.cursor()")
+            raise ClosedError("this cursor is closed: begin another one")
 
     def seek(self, key: Any) -> bool:
         """To the first row whose key is not below `key`."""

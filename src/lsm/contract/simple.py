@@ -1,9 +1,13 @@
 """SimpleEngine: the whole contract out of a few primitives, for engines in plain Python.
 
-An engine gives `_find` (one key), `_moment` (its rows, frozen), `write` (many writes in one step), and what it means to
-flush, sync, close. It may override more where it knows better.
+An engine gives `traits`, `_find` (one key), `_moment` (its rows, frozen), `_apply` (many writes in one step), and what it means
+to flush, sync, close. It may override more where it knows better.
 
-Invariant: `_lock` is held through every write, and whenever a moment is made; nothing of the user's runs under it.
+Invariants
+- `_lock` is held through every write, and whenever a moment is made.
+- Nobody sees a write half done: in the middle of one a signal's handler of its own thread, which `_lock` lets in, gets BusyError
+  for whatever it does with the database; so does a finalizer.
+
 Threads: any. After a fork the child's calls raise ForkedError.
 """
 from __future__ import annotations
@@ -16,28 +20,36 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 from lsm.contract.arguments import as_bytes, as_key, as_value
-from lsm.contract.batch import ENTRY_BYTES, Batch
+from lsm.contract.batch import Batch
 from lsm.contract.engine import Engine
 from lsm.contract.moment import Moment, Snapshot
 from lsm.contract.rows import Cursor, Rows
 from lsm.contract.span import Span
+from lsm.contract.traits import Traits
 from lsm.errors import BusyError, ClosedError, ForkedError, NotOfferedError, ReadOnlyError
 
 BATCH_CHUNK = 1 << 20           # bytes of keys and values that `write_many` writes in one step
 
 
 class SimpleEngine(Engine):
-    """Subclass it and write `_find`, `_moment`, `_apply`, `_release`, `stats`, `verify`, `flush`, `sync`, `compact`,
-    `checkpoint`. Its `__init__` is called last, when everything is there: from then on the database is open."""
+    """Subclass it, say its `traits`, and write `_find`, `_moment`, `_apply`, `_release`, `stats`, `verify`, `flush`, `sync`,
+    `compact`, `checkpoint`.
+
+    Its `__init__` is called last, when everything is there: from then on the database is open. Before that check what was given
+    (`lsm.opening.check_lock_timeout`). With `read_only=True` every change is refused here; that the rows stay those that were
+    there when it was opened, though another process writes, is up to the engine: reads, scans and snapshots must all show them.
+    """
 
     _closed = True
     _released = False
-    _writing = False            # under `_lock`, which lets its own thread in again
 
     def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
+        if not isinstance(getattr(self, "traits", None), Traits):
+            raise TypeError(f"{type(self).__name__} has to say what it can: traits = lsm.contract.traits.Traits(its name, ...)")
         self.path = os.fsdecode(path)
         self.read_only = read_only
         self._lock = threading.RLock()
+        self._step = threading.RLock()      # taken after `_lock`, by who is at something that nothing may come into the middle of
         self._process = os.getpid()
         self._closed = False
 
@@ -45,29 +57,36 @@ class SimpleEngine(Engine):
 
     @abstractmethod
     def _find(self, key: bytes) -> bytes | None:
-        """The value of the key now."""
+        """The value of the key now. `_lock` is not held, and the database may be closed by another thread at any time, before
+        this is called too: then it raises ClosedError (`_check` under whatever lock `_release` is kept out by), or answers None."""
 
     @abstractmethod
     def _moment(self) -> Moment:
-        """The rows as they are now, frozen. `_lock` is held."""
+        """The rows as they are now, frozen. `_lock` is held. What was said of `_find` holds for the methods of a moment."""
 
     @abstractmethod
     def _apply(self, operations: Iterable[tuple[bytes, bytes | None]], sync: bool) -> None:
-        """Write all of them or none. `_lock` is held, keys and values are checked."""
+        """Write all of them or none. `_lock` is held, keys and values are checked. What others call raises BusyError in here."""
 
     @abstractmethod
     def _release(self) -> None:
-        """Let go of everything. `_lock` is held. Called again by the next `close` when it raised."""
+        """Let go of everything. `_lock` is held, moments may be open. Called again by the next `close` when it raised."""
 
     # ------------------------------------------------------------ what follows from it
 
     def _check(self) -> None:
-        """Raise when the database was closed or left behind by a fork."""
+        """Raise when the database was closed or left behind by a fork, or when this thread is in the middle of a write."""
         if os.getpid() != self._process:
             raise ForkedError(f"{self.path}: this database was opened by process {self._process}; after a fork the "
                               "child must open its own")
         if self._closed:
             raise ClosedError(f"{self.path}: the database is closed: open it again")
+        self._check_between()
+
+    def _check_between(self) -> None:
+        if self._step._is_owned():          # type: ignore[attr-defined]
+            raise BusyError(f"{self.path}: a signal handler or finalizer used the database in the middle of a write or scan of "
+                            "its own thread: let it set a flag, and use the database outside of it")
 
     def _check_writable(self) -> None:
         self._check()
@@ -87,6 +106,11 @@ class SimpleEngine(Engine):
             return default
         return value
 
+    def multi_get(self, keys: Iterable[Any], default: Any = None) -> list[Any]:
+        """The values of many keys as a list, in their order; `default` where there is none."""
+        self._check()
+        return super().multi_get(keys, default)
+
     def put(self, key: Any, value: Any, *, sync: bool = False) -> None:
         """Set `key` to `value`, both bytes or bytes-like."""
         self._write(((as_key(key, self.traits.key_bytes_max), as_value(value, self.traits.value_bytes_max)),), sync)
@@ -98,19 +122,9 @@ class SimpleEngine(Engine):
     def _write(self, operations: Iterable[tuple[bytes, bytes | None]], sync: bool) -> None:
         self._check()                       # in the child of a fork nobody gives the lock back
         with self._lock:
-            self._check_between()
             self._check_writable()
-            self._writing = True
-            try:
+            with self._step:
                 self._apply(operations, sync)
-            finally:
-                self._writing = False
-
-    def _check_between(self) -> None:
-        """Refuse who comes in the middle of a write of its own thread. `_lock` is held, and lets that thread in again."""
-        if self._writing:
-            raise BusyError(f"{self.path}: a signal handler or finalizer used the database in the middle of a write of its own "
-                            "thread: let it set a flag, and use the database outside of it")
 
     def write_batch(self, *, sync: bool = False) -> Batch:
         """A batch to gather writes in; as a `with` block it is written at its end, dropped when the block raises."""
@@ -122,14 +136,12 @@ class SimpleEngine(Engine):
         """Put every (key, value) of an iterable or mapping; answers how many. Written in batches of about a megabyte, each
         of them all or nothing, the whole is not; with `sync=True` one sync at the end."""
         batch = self.write_batch()
-        count = size = 0
+        count = 0
         for key, value in pairs.items() if hasattr(pairs, "items") else pairs:
             batch.put(key, value)
             count += 1
-            size += len(key) + len(value) + ENTRY_BYTES
-            if size >= BATCH_CHUNK:
+            if batch.bytes >= BATCH_CHUNK:
                 batch.write()
-                size = 0
         batch.write()
         if sync:
             self.sync()
@@ -166,6 +178,7 @@ class SimpleEngine(Engine):
         """Let go of everything. May be called again. Scans, cursors, snapshots and batches raise ClosedError from now on."""
         if os.getpid() != self._process:
             return
+        self._check_between()
         with self._lock:
             self._closed = True
             if not self._released:

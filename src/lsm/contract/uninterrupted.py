@@ -30,19 +30,19 @@ class _Change:
         self.done.acquire()
 
     def make(self, another: int, stand_ins: MutableMapping[int, int]) -> None:
-        """The other thread."""
-        self.claims.append("other")
-        if self.claims[0] != "other":
-            return                      # the main thread has given up, before this one came to run
+        """The other thread. Whatever raises, for want of memory too, is an outcome: the main thread waits for one."""
         me = threading.get_ident()
-        stand_ins[me] = another
         try:
+            self.claims.append("other")
+            if self.claims[0] != "other":
+                return                  # the main thread has given up, before this one came to run
+            stand_ins[me] = another
             self.work()
             self.outcome.append(None)
         except BaseException as error:
             self.outcome.append(error)
         finally:
-            del stand_ins[me]
+            stand_ins.pop(me, None)
             self.done.release()
 
     def wait(self) -> None:

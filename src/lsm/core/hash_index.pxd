@@ -1,10 +1,9 @@
 # cython: language_level=3
 """HashIndex: where the newest record of each key lies; a Bitcask's keydir. Open addressing, in memory.
 
-An entry is 20 bytes and its key, rounded up to eight, in chunks of two megabytes; what is removed is used again for the next
-of its size. It is led to by a slot: 32 bits of the key's hash above the entry's place, a number of eight-byte units. Slots
-lie in lines of eight, as large as the processor's. The upper bits of the hash choose one of the segments, the low 32 the
-line of it where a search begins; it goes on through full lines and ends at the first empty slot.
+An entry (hash_entries.pxd) is led to by a slot: 32 bits of the key's hash above the entry's place. Slots lie in lines of eight, as
+large as the processor's. The upper bits of the hash choose one of the segments, the low 32 the line of it where a search begins;
+it goes on through full lines and ends at the first empty slot.
 
 A segment grows by a quarter when seven eighths of it are taken, all by itself, and its slots say where they belong without
 a look at their keys. So no insertion waits for more than some hundred slots to be moved for each million of keys, and no
@@ -17,11 +16,15 @@ is removed.
 
 Owner: the store, or a snapshot's. Threads: the store's index lock; growing and removing need the write lock, too.
 """
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
-from lsm.core.coding cimport Slice, slice_of
+from lsm.core.coding cimport Slice
+from lsm.core.hash_entries cimport (
+    HASH_ABSENT, HASH_CHUNK_UNITS, HashEntries, HashEntry, hash_entries_bytes, hash_entries_free, hash_entries_give, hash_entries_take,
+    hash_entry_at, hash_entry_key, hash_entry_set, hash_entry_units,
+)
 
 cdef extern from "<stdlib.h>" nogil:
     int posix_memalign(void **to, size_t alignment, size_t size)
@@ -29,32 +32,13 @@ cdef extern from "<stdlib.h>" nogil:
 cdef extern from "lsm_bits.h" nogil:
     void LSM_ASSERT(bint condition)
     void lsm_prefetch(const void *p)
-    void *lsm_huge_alloc(size_t size)
 
 
 cdef enum:
     HASH_LINE_SLOTS = 8
     HASH_LINE_BYTES = 64
     HASH_LINE_ENTRIES = 7               # on the average, before the segment grows
-    HASH_ENTRY_BYTES = 20
-    HASH_UNIT = 8
-    HASH_CHUNK_BYTES = 2097152          # as large as a huge page
-    HASH_CHUNK_UNITS = 262144
-    HASH_CHUNK_SHIFT = 18
-    HASH_CHUNKS_SMALL = 1               # so many are ordinary memory, which is there when it is touched
-    HASH_CLASSES = 64                   # free entries of up to so many units are kept by their size
-    HASH_LARGE_LOOKED_AT = 32
     HASH_SEGMENT_BITS = 10              # of the index of a store
-    HASH_ABSENT = 0xFFFFFFFF            # the value size of a key that is not there
-
-
-cdef struct HashEntry:
-    uint32_t file                       # number of the data file
-    uint32_t offset                     # of the record in it, in units of eight bytes
-    uint32_t value_size                 # or HASH_ABSENT
-    uint32_t sequence_low
-    uint16_t sequence_high
-    uint16_t key_size                   # the key follows
 
 
 cdef struct HashSegment:
@@ -66,43 +50,18 @@ cdef struct HashSegment:
 cdef struct HashIndex:
     HashSegment *segments
     int bits                            # 2**bits segments
-    uint8_t **chunks
-    uint32_t chunk_count
-    uint32_t chunk_room
-    uint32_t at                         # unit in the last chunk from which on it is free; HASH_CHUNK_UNITS: none
-    uint32_t free_of[HASH_CLASSES + 1]  # by units; [0]: larger ones
+    HashEntries memory
     uint64_t entries
     uint64_t present                    # entries that are not absent
     uint64_t key_bytes                  # of all entries
     uint64_t slot_bytes
 
 
-cdef inline uint8_t *hash_entry_key(const HashEntry *entry) noexcept nogil:
-    return <uint8_t *>entry + HASH_ENTRY_BYTES
-
-
-cdef inline uint64_t hash_entry_sequence(const HashEntry *entry) noexcept nogil:
-    return <uint64_t>entry.sequence_high << 32 | entry.sequence_low
-
-
-cdef inline uint64_t hash_sequence_max() noexcept nogil:
-    return (<uint64_t>1 << 48) - 1
-
-
-cdef inline void hash_entry_set(HashEntry *entry, uint32_t file, uint32_t offset, uint32_t value_size,
-                                uint64_t sequence) noexcept nogil:
-    entry.file = file
-    entry.offset = offset
-    entry.value_size = value_size
-    entry.sequence_low = <uint32_t>sequence
-    entry.sequence_high = <uint16_t>(sequence >> 32)
-
-
 cdef inline int hash_index_init(HashIndex *self, int bits) noexcept nogil:
     """Empty. -1 when there is no memory."""
     memset(self, 0, sizeof(HashIndex))
     self.bits = bits
-    self.at = HASH_CHUNK_UNITS
+    self.memory.at = HASH_CHUNK_UNITS
     self.segments = <HashSegment *>calloc(<size_t>1 << bits, sizeof(HashSegment))
     return 0 if self.segments != NULL else -1
 
@@ -112,24 +71,20 @@ cdef inline void hash_index_free(HashIndex *self) noexcept nogil:
     if self.segments != NULL:
         for i in range(<size_t>1 << self.bits):
             free(self.segments[i].slots)
-    for i in range(self.chunk_count):
-        free(self.chunks[i])
+    hash_entries_free(&self.memory)
     free(self.segments)
-    free(self.chunks)
     memset(self, 0, sizeof(HashIndex))
 
 
 cdef inline uint64_t hash_index_bytes(const HashIndex *self) noexcept nogil:
     """Memory taken: everything, keys and what is free too."""
-    return ((sizeof(HashSegment) << self.bits) + self.slot_bytes + <uint64_t>self.chunk_count * HASH_CHUNK_BYTES
-            + self.chunk_room * sizeof(void *))
+    return (sizeof(HashSegment) << self.bits) + self.slot_bytes + hash_entries_bytes(&self.memory)
 
 
 # ------------------------------------------------------------------------------------------------- slots and lines
 
 cdef inline HashEntry *hash_entry_of(const HashIndex *self, uint64_t slot) noexcept nogil:
-    cdef uint32_t place = <uint32_t>slot - 1
-    return <HashEntry *>(self.chunks[place >> HASH_CHUNK_SHIFT] + <size_t>(place & (HASH_CHUNK_UNITS - 1)) * HASH_UNIT)
+    return hash_entry_at(&self.memory, <uint32_t>slot)
 
 
 cdef inline HashSegment *_segment_of(const HashIndex *self, uint64_t hash) noexcept nogil:
@@ -266,91 +221,6 @@ cdef inline void _close_hole(HashSegment *segment, uint64_t *slot) noexcept nogi
 
 # --------------------------------------------------------------------------------------------------------- entries
 
-cdef inline uint32_t _units(size_t key_size) noexcept nogil:
-    return <uint32_t>((HASH_ENTRY_BYTES + key_size + HASH_UNIT - 1) // HASH_UNIT)
-
-
-cdef inline uint32_t *_free_words(const HashIndex *self, uint32_t place) noexcept nogil:
-    """Of a free stretch: the next of its list, and its units."""
-    return <uint32_t *>hash_entry_of(self, place)
-
-
-cdef inline void _give_free(HashIndex *self, uint32_t place, uint32_t units) noexcept nogil:
-    cdef uint32_t list_ = units if units <= HASH_CLASSES else 0
-    cdef uint32_t *words
-    if units == 0:
-        return
-    words = _free_words(self, place)
-    words[0] = self.free_of[list_]
-    words[1] = units
-    self.free_of[list_] = place
-
-
-cdef inline uint32_t _take_large(HashIndex *self, uint32_t units) noexcept nogil:
-    """The front of a free stretch that is large enough; 0 when none of the first of them is."""
-    cdef uint32_t *link = &self.free_of[0]
-    cdef uint32_t place = link[0]
-    cdef uint32_t *words
-    cdef uint32_t size
-    cdef int looked = 0
-    while place != 0 and looked < HASH_LARGE_LOOKED_AT:
-        words = _free_words(self, place)
-        if words[1] >= units:
-            link[0] = words[0]
-            size = words[1]
-            _give_free(self, place + units, size - units)
-            return place
-        link = words
-        place = words[0]
-        looked += 1
-    return 0
-
-
-cdef inline int _new_chunk(HashIndex *self) noexcept nogil:
-    cdef uint8_t **grown
-    cdef uint8_t *chunk
-    cdef uint32_t room
-    if self.chunk_count == <uint32_t>1 << (32 - HASH_CHUNK_SHIFT):
-        return -1                           # 32 GiB of entries are all that 32 bits lead to
-    if self.chunk_count == self.chunk_room:
-        room = self.chunk_room * 2 + 4
-        grown = <uint8_t **>realloc(self.chunks, room * sizeof(uint8_t *))
-        if grown == NULL:
-            return -1
-        self.chunks = grown
-        self.chunk_room = room
-    if self.chunk_count < HASH_CHUNKS_SMALL:
-        chunk = <uint8_t *>malloc(HASH_CHUNK_BYTES)
-    else:
-        chunk = <uint8_t *>lsm_huge_alloc(HASH_CHUNK_BYTES)
-    if chunk == NULL:
-        return -1
-    if self.at < HASH_CHUNK_UNITS:
-        _give_free(self, ((self.chunk_count - 1) << HASH_CHUNK_SHIFT) + self.at + 1, HASH_CHUNK_UNITS - self.at)
-    self.chunks[self.chunk_count] = chunk
-    self.chunk_count += 1
-    self.at = 0
-    return 0
-
-
-cdef inline uint32_t _take(HashIndex *self, uint32_t units) noexcept nogil:
-    """The place of so many units, counted from 1; 0 when there is no memory."""
-    cdef uint32_t place
-    if units <= HASH_CLASSES and self.free_of[units] != 0:
-        place = self.free_of[units]
-        self.free_of[units] = _free_words(self, place)[0]
-        return place
-    if HASH_CHUNK_UNITS - self.at < units:
-        place = _take_large(self, units)
-        if place != 0:
-            return place
-        if _new_chunk(self) != 0:
-            return 0
-    place = ((self.chunk_count - 1) << HASH_CHUNK_SHIFT) + self.at + 1
-    self.at += units
-    return place
-
-
 cdef inline HashEntry *hash_index_insert(HashIndex *self, uint64_t hash, Slice key) noexcept nogil:
     """An entry for a key that has none. It says that the key is absent. NULL when there is no memory."""
     cdef HashSegment *segment = _segment_of(self, hash)
@@ -358,7 +228,7 @@ cdef inline HashEntry *hash_index_insert(HashIndex *self, uint64_t hash, Slice k
     cdef uint32_t place
     if segment.count >= segment.lines * HASH_LINE_ENTRIES and _grow(self, segment) != 0:
         return NULL
-    place = _take(self, _units(key.size))
+    place = hash_entries_take(&self.memory, hash_entry_units(key.size))
     if place == 0:
         return NULL
     entry = hash_entry_of(self, place)
@@ -379,7 +249,7 @@ cdef inline void _remove_slot(HashIndex *self, HashSegment *segment, uint64_t *s
     self.entries -= 1
     self.key_bytes -= entry.key_size
     segment.count -= 1
-    _give_free(self, place, _units(entry.key_size))
+    hash_entries_give(&self.memory, place, hash_entry_units(entry.key_size))
     _close_hole(segment, slot)
 
 
@@ -431,7 +301,3 @@ cdef inline HashEntry *hash_index_next(const HashIndex *self, HashWalk *walk) no
         if entry != NULL:
             return entry
     return NULL
-
-
-cdef inline Slice hash_entry_slice(const HashEntry *entry) noexcept nogil:
-    return slice_of(hash_entry_key(entry), entry.key_size)

@@ -11,7 +11,8 @@ is; `commit` makes it survive the death of the process.
 Reading: the whole log is in memory (it is about as large as a memtable). `log_next` takes records off the front for as
 long as they are unharmed and of consecutive sequence. Where it stops, `log_tail` says what is behind: nothing but
 zero bytes (the end), the tear of a crash (dropped), or damage (an error). The rules are in its comment. Every step
-advances by at least eight bytes.
+advances by at least eight bytes; and what looks like records, each of which claims all that follows, ends a search as damage
+when so many bytes were summed that no accident explains it: time stays in proportion to the size.
 
 What is said here of logs holds for the data files of a hashlog, too, whose magic and records are others (data_record.pxd).
 
@@ -31,6 +32,8 @@ cdef enum:
     LOG_HEADER_BYTES = 64
     LOG_VERSION = 1
     LOG_SECTOR = 512                    # the smallest piece a disk writes whole
+    LOG_EFFORT = 16777216               # bytes that a search may sum, and so many times the log's size
+    LOG_EFFORT_TIMES = 4
 
 
 cdef enum LogTail:
@@ -52,6 +55,7 @@ ctypedef struct LogReader:
     record_function open
     uint64_t sequence                   # of the last entry read
     uint64_t synced                     # the highest watermark met
+    uint64_t effort                     # bytes that searches may still sum; 0: too many, and what they would find is not known
 
 
 cdef inline const char *log_magic() noexcept nogil:
@@ -67,6 +71,7 @@ cdef inline void log_reader(LogReader *self, Slice data, uint64_t number, const 
     self.name = name
     self.magic = log_magic()
     self.open = record_open
+    self.effort = LOG_EFFORT + LOG_EFFORT_TIMES * <uint64_t>data.size
 
 
 cdef inline void log_header_encode(uint8_t *to, const char *magic, uint64_t number, const uint8_t *database) noexcept nogil:
@@ -112,11 +117,16 @@ cdef inline bint log_next(LogReader *self, RecordHeader *header) noexcept nogil:
 
 
 cdef inline size_t _log_scan(LogReader *self, size_t start, RecordHeader *header) noexcept nogil:
-    """Where the first unharmed record of this log at or after `start` stands; the size of the log when nowhere."""
+    """Where the first unharmed record of this log at or after `start` stands; the size of the log when nowhere, or given up."""
     cdef size_t at = start
-    while self.size - at >= RECORD_HEADER_BYTES:
-        if get_fixed32(self.data + at + 8) == self.number and self.open(self.data + at, self.size - at, self.number, header):
-            return at
+    cdef uint64_t claimed
+    while self.effort > 0 and self.size - at >= RECORD_HEADER_BYTES:
+        if get_fixed32(self.data + at + 8) == self.number:
+            if self.open(self.data + at, self.size - at, self.number, header):
+                return at
+            claimed = get_fixed32(self.data + at + 4)       # the bytes behind the header: they were summed if there are so many
+            if claimed <= self.size - at:
+                self.effort -= min(claimed, self.effort)
         at += RECORD_ALIGNMENT
     return self.size
 
@@ -144,13 +154,15 @@ cdef inline bint _log_hole(LogReader *self, size_t start, size_t end) noexcept n
 
 
 cdef inline void log_watermark(LogReader *self, size_t start) noexcept nogil:
-    """Raise `synced` to the highest watermark of any unharmed record from `start` on."""
+    """Raise `synced` to the highest watermark of any unharmed record from `start` on; when that cannot be told, above all."""
     cdef RecordHeader header
     cdef size_t at = _log_scan(self, start, &header)
     while at < self.size:
         if header.synced > self.synced:
             self.synced = header.synced
         at = _log_scan(self, at + record_bytes(header.size), &header)
+    if self.effort == 0:
+        self.synced = <uint64_t>0xFFFFFFFFFFFFFF            # as high as a sequence can be
 
 
 cdef inline int log_tail(LogReader *self, int *tail, Fault *fault_) noexcept nogil:
@@ -173,6 +185,8 @@ cdef inline int log_tail(LogReader *self, int *tail, Fault *fault_) noexcept nog
         return 0
     tail[0] = TAIL_TORN
     first = _log_scan(self, start, &header)
+    if self.effort == 0:
+        return fault_corrupt(fault_, self.name, start, b"a record is damaged, and too much behind it looks like records")
     if first == self.size:
         return 0
     if first == start:

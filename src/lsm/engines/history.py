@@ -1,8 +1,11 @@
 """History: what open moments must not lose, for engines that overwrite in place.
 
 Each open moment keeps, of every key overwritten since it was taken, what it had then. Only the newest moment is written
-to; an older one that does not know a key asks the next newer one, and at last the engine itself. So a write costs one
-look-up more while any moment is open, however many there are, and nothing while none is.
+to; an older one that does not know a key asks the next newer one, and at last the engine itself.
+
+Cost: a write, one look-up and one insertion in the newest moment while any is open, however many there are; nothing while
+none is. A reading of a moment asks each newer one in turn: it grows with their number. Closing makes the next write or moment
+go through all that are open, once, and hand on what the closed ones kept.
 
 Invariant: what a moment shows is its own `old`, else that of the next newer, ..., else what is there now. When a moment in
 the middle goes, what it kept and the next older one lacks becomes that one's.
@@ -15,7 +18,7 @@ Threads: the engine's lock is held for every call but `Past.close`.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from sortedcontainers import SortedDict
@@ -26,14 +29,17 @@ absent: Any = object()              # this moment knows nothing of the key: it i
 class Past:
     """What one moment kept: key -> what it had, None when it was not there; in the order of the keys."""
 
-    def __init__(self, holder: object) -> None:
+    def __init__(self, holder: object, ended: list[object]) -> None:
+        """`ended` gets something whenever `open` may have become false."""
         self.old = SortedDict()
         self.newer: Past | None = None
-        self._holder: Callable[[], object] = weakref.ref(holder)
+        self._ended = ended
+        self._closed = False
+        self._holder = weakref.ref(holder, ended.append)
 
     @property
     def open(self) -> bool:
-        return self._holder() is not None
+        return not self._closed and self._holder() is not None
 
     def find(self, key: bytes) -> Any:
         """What the key had at the moment, or `absent` when it has not been written since."""
@@ -56,11 +62,8 @@ class Past:
 
     def close(self) -> None:
         """Its memory goes with the next write or moment."""
-        self._holder = _nobody
-
-
-def _nobody() -> None:
-    return None
+        self._closed = True
+        self._ended.append(self)
 
 
 class History:
@@ -68,12 +71,13 @@ class History:
 
     def __init__(self) -> None:
         self.moments: list[Past] = []
+        self._ended: list[object] = []  # is there perhaps one to forget? Added to by any thread, in single steps
         self.torn = False               # a change was begun and has not come to its end
 
     def open(self, holder: object) -> Past:
         """A moment that begins now. One that began when nothing had been written since is not shared: each is closed once."""
         self.prune()
-        past = Past(holder)
+        past = Past(holder, self._ended)
         if self.moments:
             self.moments[-1].newer = past
         self.moments.append(past)
@@ -90,9 +94,10 @@ class History:
 
     def prune(self) -> None:
         """Forget the moments that were closed. What a closed one kept, the next older open one may still need."""
-        if all(past.open for past in self.moments):
+        if not self._ended:
             return
         self.torn = True
+        self._ended.clear()             # who ends from here on is seen now or the next time
         kept: list[Past] = []
         for past in self.moments:
             if past.open:
@@ -112,4 +117,5 @@ class History:
         if self.torn:
             for past in self.moments:
                 past.old = SortedDict(dict(dict.items(past.old)))
+            self._ended.append(None)
             self.torn = False

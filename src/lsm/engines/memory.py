@@ -3,7 +3,8 @@
 For tests, caches and whatever needs the contract and no disk; also the model that the tests hold the other engines
 against. `path` names it and nothing else: nothing is read or written there, and two of one path know nothing of each other.
 
-Invariants: `_rows` holds the newest rows; what open moments must still see of overwritten ones, `_history` has.
+Invariants: `_rows` holds the newest rows; what open moments must still see of overwritten ones, `_history` has. Both are looked at
+under `_lock` only, where `_settle` has seen that they are open, whole, and not being changed.
 A write is all or nothing also when a signal's handler raises in the middle of it: what moments need is noted first; once a row
 may have been changed the write counts, is kept in `_unfinished`, and whoever comes next does the rest (`_settle`).
 
@@ -25,6 +26,7 @@ from lsm.contract.span import Span
 from lsm.contract.traits import Traits
 from lsm.engines.history import History, absent
 from lsm.errors import NotADatabaseError, OptionNameError
+from lsm.opening import check_lock_timeout
 
 STRETCH_FIRST = 8           # rows a scan takes under the lock at first,
 STRETCH = 128               # twice as many each time, up to this
@@ -64,6 +66,7 @@ class Memory(SimpleEngine):
 
     def __init__(self, path: str | os.PathLike[str] = "memory", *, create: bool = True, read_only: bool = False,
                  lock_timeout: float = 0.0, **options: Any) -> None:
+        check_lock_timeout(lock_timeout)
         for name in options:
             raise OptionNameError(name, engine="memory")
         if read_only or not create:
@@ -100,10 +103,11 @@ class Memory(SimpleEngine):
             self._bytes -= len(key) + len(had)
 
     def _settle(self) -> None:
-        """Before anything is read: finish what was interrupted. `_lock` is held; in the middle of a write a batch is there in part,
-        and who began to look at that moment would see it change."""
-        self._check_between()
-        self._finish()
+        """Before anything is read, `_lock` is held: was it closed meanwhile? And finish what was interrupted."""
+        self._check()
+        if self._unfinished or self._history.torn:
+            with self._step:
+                self._finish()
 
     def _finish(self) -> None:
         """The interruption may have come in the middle of a step of a SortedDict, whose keys then do not agree with its dict:
@@ -121,13 +125,13 @@ class Memory(SimpleEngine):
 
     def _moment(self) -> MemoryMoment:
         self._settle()
-        return MemoryMoment(self)
+        with self._step:
+            return MemoryMoment(self)
 
     def __len__(self) -> int:
         """The number of keys; it is known."""
         self._check()
         with self._lock:
-            self._check()
             self._settle()
             return len(self._rows)
 
@@ -152,9 +156,9 @@ class Memory(SimpleEngine):
         """How much there is."""
         self._check()
         with self._lock:
-            self._check()
             self._settle()
-            self._history.prune()
+            with self._step:
+                self._history.prune()
             moments = self._history.moments
             return MemoryStats(len(self._rows), self._bytes, len(moments), sum(len(past.old) for past in moments))
 
@@ -189,7 +193,8 @@ class MemoryMoment(Moment):
         while True:
             with self.engine._lock:
                 self.engine._settle()
-                stretch, last = self._stretch(lower, upper, span.reverse, most)
+                with self.engine._step:         # a write by a handler would move what is being walked over
+                    stretch, last = self._stretch(lower, upper, span.reverse, most)
             yield from stretch
             most = min(2 * most, STRETCH)
             if last is None:

@@ -1,8 +1,9 @@
 """Appended: files that were being written to, the logs of a tree or the open data files of a hashlog: their whole records.
 
 Where the rules of opening allow it, what opening would recover counts (`up_to`). Where they do not, every whole record does
-(`all_whole`), those behind damage too; what is missing between them is known by its sequence numbers, not by its keys. One thread; a
-file at a time in memory.
+(`all_whole`), those behind damage too; what is missing between them is known by its sequence numbers, not by its keys. Behind a
+record that does not even say where it ends, nothing tells a record from the likeness of one in a value: what is found there is taken,
+and everything is in doubt. One thread; a file at a time in memory.
 """
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from types import ModuleType
 from lsm.errors import VersionError
 from lsm.salvaging.loss import Loss
 from lsm.salvaging.source import Source
-from lsm.tree.framed import Found, Opened, whole_records
+from lsm.tree.framed import Found, Framing, whole_records
 
 HEADER_BYTES = 64
 VERSION = 1
@@ -26,7 +27,7 @@ class Appended:
     source: Source
     core: ModuleType
     magic: bytes
-    opened: Opened
+    framing: Framing
     name_of: Callable[[int], str]
     take: Callable[[str, Found], None]
     losses: list[Loss] = field(default_factory=list)
@@ -58,7 +59,7 @@ class Appended:
         return found
 
     def _whole(self, number: int, data: bytes) -> list[Found]:
-        found = list(whole_records(self.core, data, number, self.opened, HEADER_BYTES))
+        found = list(whole_records(self.core, data, number, self.framing, HEADER_BYTES))
         self.records += len(found)
         return found
 
@@ -69,13 +70,22 @@ class Appended:
             return
         if not self.check_header(path, data, number, database_id):
             return
-        at = HEADER_BYTES
+        at, searched = HEADER_BYTES, False
         for found in self._whole(number, data):
-            self._between(path, data, at, found)
+            if found.led:
+                self._between(path, data, at, found)
+                self._expected = max(self._expected, found.sequence + found.writes_in) if self._expected or not found.wrong else 0
+                self._synced = max(self._synced, found.synced)
+            elif found.sequence < self._expected:
+                continue                                # it cannot have stood here
+            elif not searched:
+                searched = True
+                self.lose(path, at, found.at - at, "damaged, and where it ends is not known: what was found behind it may have "
+                          "stood in a value", None)
             self.take(self.name_of(number), found)
-            self._expected = max(self._expected, found.sequence + found.writes_in) if self._expected or not found.wrong else 0
-            self._synced = max(self._synced, found.synced)
             at = found.end
+        if searched:
+            self._expected = 0
         self._last = path, at
         if data.count(b"\0", at) != max(len(data) - at, 0):
             self.lose(path, at, len(data) - at, "what stands behind the last whole record is torn or damaged", None)
@@ -88,13 +98,14 @@ class Appended:
             self.lose(path, at, found.at - at, f"writes {self._expected} to {found.sequence - 1} are damaged or missing",
                       found.sequence - 1)
         elif found.at > at and data.count(b"\0", at, found.at) != found.at - at:
-            self.note(path, at, found.at - at, "damaged, but no write is missing here")
+            if self._expected:
+                self.note(path, at, found.at - at, "damaged, but no write is missing here")
+            else:
+                self.lose(path, at, found.at - at, "a record is damaged or missing", found.sequence - 1)
 
     def check_header(self, path: str, data: bytes, number: int, database_id: bytes | None, end_is_known: bool = False) -> bool:
         """May its records be taken? Not when its header, which is whole, says that it is of another place."""
-        whole = (data[:8] == self.magic and len(data) >= HEADER_BYTES and self.core.crc32c_mask(
-            self.core.crc32c(data[12:HEADER_BYTES])) == int.from_bytes(data[8:12], "little"))
-        if not whole:
+        if not self._header_is_whole(data):
             if end_is_known:
                 self.note(path, 0, HEADER_BYTES, "its header is missing or damaged")
             else:
@@ -106,6 +117,15 @@ class Appended:
             self.lose(path, 0, len(data), "it belongs to another place or another database", None)
             return False
         return True
+
+    def identities(self, numbers: Sequence[int]) -> list[bytes]:
+        """The database ids in those headers that are whole."""
+        headers = [self.source.read(self.name_of(number), 0, HEADER_BYTES) or b"" for number in numbers]
+        return [header[24:40] for header in headers if self._header_is_whole(header)]
+
+    def _header_is_whole(self, data: bytes) -> bool:
+        return (data[:8] == self.magic and len(data) >= HEADER_BYTES and self.core.crc32c_mask(
+            self.core.crc32c(data[12:HEADER_BYTES])) == int.from_bytes(data[8:12], "little"))   # type: ignore[no-any-return]
 
     def lose(self, path: str, offset: int, size: int, detail: str, newest: int | None) -> None:
         self.losses.append(Loss(path, offset, size, detail, newest=newest))

@@ -15,13 +15,14 @@ from typing import Any
 from lsm._pycore.key import DELETE
 from lsm.engines.hashlog import manifest
 from lsm.engines.hashlog.database import HashLog
-from lsm.engines.hashlog.framed import data_record, hint_says
+from lsm.engines.hashlog.framed import DATA, data_record, hint_says
 from lsm.errors import CorruptionError, Error
 from lsm.salvaging.appended import HEADER_BYTES, Appended
 from lsm.salvaging.loss import Doubt, Loss
 from lsm.salvaging.source import Source
 from lsm.salvaging.state import UNKNOWN, commonest
-from lsm.tree.framed import Found, whole_records
+from lsm.tree.framed import HEADER_BYTES as RECORD_BYTES
+from lsm.tree.framed import Found, gaps, whole_records
 
 Row = tuple[bytes, bytes]
 
@@ -39,7 +40,7 @@ class Hashed:
         self.losses: list[Loss] = []
         self.notes: list[str] = []
         self.options: dict[str, Any] = {}
-        self.written = Appended(source, core, b"lsm.data", data_record, data_name, self._take)
+        self.written = Appended(source, core, b"lsm.data", DATA, data_name, self._take)
         self.newest: dict[bytes, tuple[int, int, str, int, int]] = {}     # sequence, kind, file, where in it and how much to read
         self.files = 1
         state = self._state()
@@ -79,37 +80,53 @@ class Hashed:
         path = self.source.where(name)
         data = written.data(meta.number)
         if data is None:
-            self._lose_kept(path, 0, meta.size, "the data file is missing, or cannot be read", meta, None)
+            self._lose_all(path, meta, self._hint(meta, database_id))
             return
         if not written.check_header(path, data, meta.number, database_id, end_is_known=True):
             return
-        hint = self._hint(meta, database_id)
-        gaps, at, count = [], HEADER_BYTES, 0
-        for found in whole_records(self.core, data[:meta.size], meta.number, data_record, at):
-            if found.at > at or found.wrong:
-                gaps.append((at, found.end if found.wrong else found.at))
-            self._take(name, found)
-            written.records += 1
-            count += len(found.writes)
-            at = found.end
-        if at < meta.size:
-            gaps.append((at, meta.size))
         if len(data) != meta.size:
             written.note(path, min(len(data), meta.size), 0, f"the file has {len(data)} bytes, and should have {meta.size}")
-        for start, end in gaps:
-            if count == meta.records:
-                written.note(path, start, end - start, "damaged, but no write is missing here")
-            else:
-                self._lose_kept(path, start, end - start, "a record is damaged or missing", meta, hint)
-
-    def _lose_kept(self, path: str, start: int, size: int, detail: str, meta: manifest.FileMeta,
-                   hint: list[tuple[int, int, bytes]] | None) -> None:
+        hint = self._hint(meta, database_id)
         if hint is None:
-            self.losses.append(Loss(path, start, size, detail, newest=meta.max_sequence))
-            return
+            self._by_its_records(path, name, data[:meta.size], meta)
+        else:
+            self._by_its_hint(path, name, data[:meta.size], meta, hint)
+
+    def _lose_all(self, path: str, meta: manifest.FileMeta, hint: list[tuple[int, int, bytes]] | None) -> None:
+        detail = "the data file is missing, or cannot be read"
+        if hint is None:
+            self.losses.append(Loss(path, 0, meta.size, detail, newest=meta.max_sequence))
+        else:
+            self.losses += [Loss(path, offset, 0, detail, key, key, sequence) for offset, sequence, key in hint]
+
+    def _by_its_hint(self, path: str, name: str, data: bytes, meta: manifest.FileMeta, hint: list[tuple[int, int, bytes]]) -> None:
+        """The hint says where each record begins: nothing else is taken for one."""
+        lost = len(self.losses)
         for offset, sequence, key in hint:
-            if start <= offset < start + size:
-                self.losses.append(Loss(path, offset, min(size, start + size - offset), detail, key, key, sequence))
+            found = data_record(self.core, data, offset, meta.number) if offset <= len(data) - RECORD_BYTES else None
+            if found is not None and [write[:2] for write in found.writes] == [(key, sequence)]:
+                self._take(name, found)
+                self.written.records += 1
+            else:
+                self.losses.append(Loss(path, offset, 0, "a record is damaged or missing", key, key, sequence))
+        if lost == len(self.losses):
+            whole = list(whole_records(self.core, data, meta.number, DATA, HEADER_BYTES))
+            for start, end in gaps(whole, HEADER_BYTES, meta.size):
+                self.written.note(path, start, end - start, "damaged, but no write is missing here")
+
+    def _by_its_records(self, path: str, name: str, data: bytes, meta: manifest.FileMeta) -> None:
+        """Without a hint which key a damaged record had is not known."""
+        whole = list(whole_records(self.core, data, meta.number, DATA, HEADER_BYTES))
+        newest = meta.max_sequence if all(found.led for found in whole) else None   # what was searched for may have stood in a value
+        for found in whole:
+            self._take(name, found)
+        self.written.records += len(whole)
+        missing = newest is None or sum(len(found.writes) for found in whole) != meta.records
+        for start, end in gaps([found for found in whole if not found.wrong], HEADER_BYTES, meta.size):
+            if missing:
+                self.losses.append(Loss(path, start, end - start, "a record is damaged or missing", newest=newest))
+            else:
+                self.written.note(path, start, end - start, "damaged, but no write is missing here")
 
     def _hint(self, meta: manifest.FileMeta, database_id: bytes) -> list[tuple[int, int, bytes]] | None:
         """(offset, sequence, key) of each record of a file, or None when its hint is of no use."""
@@ -137,15 +154,14 @@ class Hashed:
     def _note_tears(self, numbers: Iterable[int]) -> None:
         for number in numbers:
             data = self.source.read(data_name(number)) or b""
-            at = max((found.end for found in whole_records(self.core, data, number, data_record, HEADER_BYTES)), default=HEADER_BYTES)
+            at = max((found.end for found in whole_records(self.core, data, number, DATA, HEADER_BYTES)), default=HEADER_BYTES)
             if data.count(b"\0", at) != max(len(data) - at, 0):
                 self.notes.append(f"{self.source.where(data_name(number))}: a write torn at byte {at} was left out, as opening "
                                   "leaves it out")
 
     def _take_what_there_is(self) -> None:
         numbers = sorted(file[0] for file in map(manifest.numbered, self.source.names) if file is not None and file[1] == "data")
-        identities = [(self.source.read(data_name(number), 24, 16) or b"") for number in numbers]
-        self.written.all_whole(numbers, commonest(identities), None)
+        self.written.all_whole(numbers, commonest(self.written.identities(numbers)), None)
         self.files += len(numbers)
 
     # ------------------------------------------------------------ rows

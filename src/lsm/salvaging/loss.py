@@ -35,12 +35,21 @@ class Loss:
         return (self.entries and rank >= self.rank and (self.newest is None or self.newest > sequence)
                 and (self.low is None or self.low <= key) and (self.high is None or key <= self.high))
 
+    def newer_than(self, other: Loss) -> bool:
+        """May it have held something newer than all that the other one may have?"""
+        return other.newest is not None and (self.newest is None or self.newest > other.newest)
+
 
 class Doubt:
     """Answers, for keys that ascend, whether a row may be stale; and between which keys such rows lay."""
 
     def __init__(self, losses: Iterable[Loss]) -> None:
-        self._waiting = [(loss.low or b"", at, loss) for at, loss in enumerate(losses) if loss.entries]
+        worst: dict[tuple[bytes | None, bytes | None, int], Loss] = {}      # of those that reach over the same keys
+        for loss in losses:
+            about = loss.low, loss.high, loss.rank
+            if loss.entries and (about not in worst or loss.newer_than(worst[about])):
+                worst[about] = loss
+        self._waiting = [(loss.low or b"", at, loss) for at, loss in enumerate(worst.values())]
         heapq.heapify(self._waiting)
         self._met: list[Loss] = []
         self.rows = 0

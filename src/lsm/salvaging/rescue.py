@@ -144,4 +144,4 @@ def _write(found: Any, staging: str, engine: str, options: dict[str, Any], doubt
         if "verify" not in copy.traits.refused:
             for error in copy.verify().damage:
                 raise error
-    return Salvaged(rows, size, _damage(found), doubt.rows, tuple(doubt.ranges), doubtful, tuple(found.notes))
+    return Salvaged(rows, size, _damage(found), doubt.rows, tuple(doubt.ranges), doubtful, (*found.notes, *found.source.notes))

@@ -1,6 +1,12 @@
-"""Source: the files of a directory, only read: neither locked nor changed. It tells how many bytes were read. One thread."""
+"""Source: the files of a directory, only read: neither locked nor changed. It tells how many bytes were read.
+
+A sector that the disk does not give back is taken as zeros, which the checksums over it will not match: so it costs what stood in
+it, not the file. `notes` names it. A file is read as far as something was ever written to it, and FILE_BYTES_MAX at the most: what
+is only a length takes no memory. One thread.
+"""
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from types import TracebackType
@@ -9,6 +15,9 @@ from lsm.errors import NotADatabaseError, StorageError
 
 
 TOLD_EVERY = 1 << 20            # bytes between two reports of progress
+FILE_BYTES_MAX = 1 << 32
+SECTOR = 4096                   # bytes that are given up together
+HOLES_MAX = 1000
 
 
 class Source:
@@ -20,6 +29,7 @@ class Source:
         self._read = self._untold = 0
         self.path = os.path.abspath(os.fsdecode(path))
         self._files: dict[str, int] = {}
+        self.notes: list[str] = []
         try:
             self.names = sorted(os.listdir(self.path))
         except FileNotFoundError:
@@ -36,11 +46,32 @@ class Source:
         """Bytes of the file, fewer where it ends; None when it cannot be read at all."""
         try:
             file = self._file(name)
-            found = _exactly(file, offset, os.fstat(file).st_size - offset if size is None else size)
-        except OSError:
+            wanted = min(_written(file) - offset if size is None else size, FILE_BYTES_MAX)
+            try:
+                found = _exactly(file, offset, wanted)
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                found = self._by_sectors(name, file, offset, min(wanted, os.fstat(file).st_size - offset))
+        except (OSError, MemoryError):
             return None
         self._count(len(found))
         return found
+
+    def _by_sectors(self, name: str, file: int, offset: int, size: int) -> bytes:
+        """What can be read, and zeros."""
+        parts = []
+        while size > 0:
+            part = min(size, SECTOR - offset % SECTOR)
+            try:
+                parts.append(_exactly(file, offset, part))
+            except OSError:
+                parts.append(bytes(part))
+                note = f"{self.where(name)}: the disk does not give back bytes {offset} to {offset + part - 1}"
+                self.notes += [note] * (note not in self.notes)
+            offset += part
+            size -= part
+        return b"".join(parts)
 
     def _count(self, size: int) -> None:
         self._read += size
@@ -85,3 +116,14 @@ def _exactly(file: int, offset: int, size: int) -> bytes:
         offset += len(part)
         size -= len(part)
     return b"".join(parts)
+
+
+def _written(file: int) -> int:
+    """The end of the last stretch of a file that was ever written to, where the file system tells."""
+    size, end = os.fstat(file).st_size, 0
+    try:
+        for _ in range(HOLES_MAX):
+            end = os.lseek(file, os.lseek(file, end, os.SEEK_DATA), os.SEEK_HOLE)
+    except OSError as error:
+        return end if error.errno == errno.ENXIO else size      # nothing behind that; or it does not tell
+    return size

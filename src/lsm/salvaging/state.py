@@ -14,7 +14,7 @@ from lsm.salvaging.source import Source
 from lsm.tree import manifest
 from lsm.tree.files import highest_number, numbered
 
-UNKNOWN = "which tables count is not known without it: any row may be stale, or may have been deleted"
+UNKNOWN = "which files count is not known without it: any row may be stale, or may have been deleted"
 
 
 def find_state(source: Source, losses: list[Loss], notes: list[str]) -> manifest.State | None:

@@ -231,9 +231,8 @@ class _Survey:
         """The run of sealed blocks from the first byte on; behind a gap the run that leads to the footer."""
         front, gap = self.run(0, len(self.data))
         end = len(self.data) - FOOTER_BYTES
-        if gap == end:                                      # it was the footer alone
+        if gap == end and self.take_tail(front):            # it was the footer alone: the properties are in their place
             self.take_run(front[:-3])
-            self.take_tail(front[-3:])
             return
         behind = self.behind(gap, end)
         tail = (front + behind)[-3:] if behind else front[-1:]
@@ -281,12 +280,14 @@ class _Survey:
             if not self.misplaced(entries, None, None):
                 self.take(offset, size, entries)
 
-    def take_tail(self, tail: list[tuple[int, int]]) -> None:
-        """The properties are the last of a table's blocks."""
+    def take_tail(self, tail: list[tuple[int, int]]) -> bool:
+        """The properties are the last of a table's blocks: are they the last of these?"""
         for offset, size in tail[-1:]:
-            contents = self.contents(offset, size)
-            data_end = int.from_bytes(contents[32:40], "little")
             try:
-                self.table.properties = self.table.properties or Properties.decode(contents, data_end)
-            except Malformed:
-                pass
+                contents = self.contents(offset, size)
+                properties = Properties.decode(contents, int.from_bytes(contents[32:40], "little"))
+            except (Malformed, CorruptionError):
+                return False
+            self.table.properties = self.table.properties or properties
+            return True
+        return False

@@ -24,7 +24,7 @@ from lsm.salvaging.state import commonest, files_there_are, find_state
 from lsm.salvaging.table import TableFile, survey
 from lsm.tree import recovery
 from lsm.tree.files import log_name, table_name
-from lsm.tree.framed import Found, log_record
+from lsm.tree.framed import LOG, Found
 
 Row = tuple[bytes, bytes]
 
@@ -50,7 +50,7 @@ class Tree:
         self.notes: list[str] = []
         self.state = find_state(source, self.losses, self.notes)
         self.options: dict[str, Any] = {} if self.state is None else {"options": self.state.options}
-        self.logs = Appended(source, core, b"lsm.log\n", log_record, log_name, self._take_logged)
+        self.logs = Appended(source, core, b"lsm.log\n", LOG, log_name, self._take_logged)
         self.logged: dict[bytes, tuple[int, int, bytes]] = {}       # key: sequence, kind and value of its newest write in a log
         self.runs: list[list[TableFile]] = []           # each a sorted run of tables, one behind the other
         if self.state is None:

@@ -1,20 +1,23 @@
 """Framed: the whole records of a log, those behind damage too (docs/format-log.md); and of any file that is framed like one.
 
-A record tells by its checksum that it is whole, and by the number in it that it is of this file; records begin at multiples of
-eight. So behind damage the next whole one is found by looking at every eighth byte. Pure functions.
+A record tells by its checksum that it is whole, by the number in it that it is of this file, and by its sizes where the next one
+begins. So one damaged record is stepped over, when what it says of its end is true: a whole record stands there. Otherwise the
+next one is searched for at every multiple of eight. What is found so may have stood in a value: it, and all that is behind it,
+is not `led` to. Pure functions.
 """
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 HEADER_BYTES = 40
 DELETE, PUT = 0, 1
 LOG_FIELDS = struct.Struct("<IIIIQQ")           # crc, payload, number, count, sequence, synced
 PAYLOAD_BYTES_MAX = 1 << 30
+EFFORT = 1 << 28            # bytes that may be summed in a search, of one file; a hundredth in plain Python
 
 
 class Found(NamedTuple):
@@ -27,22 +30,35 @@ class Found(NamedTuple):
     synced: int
     writes: list[tuple[bytes, int, int, bytes]]
     wrong: str = ""
-    inside: tuple[Any, ...] = ()    # of a batch of a data file: its records, each a Found
+    inside: tuple[Found, ...] = ()  # of a batch of a data file: its records
+    led: bool = True                # does the record before it, whole or damaged, say that it begins here?
 
 
-Opened = Callable[[ModuleType, bytes, int, int], "Found | None"]
+class Framing(NamedTuple):
+    """How the records of one kind of file are read: `opened` answers the whole record at a place, `claimed` where a damaged one
+    says that it ends, 0 when it does not look like one that can be stepped over."""
+
+    opened: Callable[[ModuleType, bytes, int, int], Found | None]
+    claimed: Callable[[bytes, int, int], int]
 
 
-def whole_records(core: ModuleType, data: bytes, number: int, opened: Opened, at: int) -> Iterator[Found]:
-    """Every whole record from `at` on, whatever stands between."""
+def whole_records(core: ModuleType, data: bytes, number: int, framing: Framing, at: int) -> Iterator[Found]:
+    """Every whole record from `at` on, whatever stands between; at most as many as EFFORT allows where they are searched for."""
     low = (number & 0xFFFFFFFF).to_bytes(4, "little")
-    while at <= len(data) - HEADER_BYTES:
-        found = opened(core, data, at, number)
+    led, effort = True, EFFORT if hasattr(core, "SimulatedDirectory") else EFFORT // 100
+    while at <= len(data) - HEADER_BYTES and effort > 0:
+        found = framing.opened(core, data, at, number)
         if found is not None:
-            yield found
+            yield found if led else found._replace(led=False)
             at = found.end
-        else:
-            at = _next_place(data, low, at + 8)
+            continue
+        end = framing.claimed(data, at, number)
+        if led and 0 < end <= len(data) - HEADER_BYTES and framing.opened(core, data, end, number) is not None:
+            at = end
+            continue
+        led = False
+        effort -= max(0, min(end, len(data)) - at)
+        at = _next_place(data, low, at + 8)
 
 
 def _next_place(data: bytes, low: bytes, at: int) -> int:
@@ -61,6 +77,12 @@ def gaps(found: list[Found], start: int, end: int) -> list[tuple[int, int]]:
 
 def padded(size: int) -> int:
     return (HEADER_BYTES + size + 7) // 8 * 8
+
+
+def log_claim(data: bytes, at: int, number: int) -> int:
+    """Where the damaged record of log `number` at `at` says that it ends; 0 when it is not of this log."""
+    _, size, own, *_ = LOG_FIELDS.unpack_from(data, at)
+    return at + padded(size) if own == number & 0xFFFFFFFF and size <= PAYLOAD_BYTES_MAX else 0
 
 
 def sealed(core: ModuleType, data: bytes, at: int, end: int, crc: int) -> bool:
@@ -82,3 +104,6 @@ def log_record(core: ModuleType, data: bytes, at: int, number: int) -> Found | N
         return Found(at, end, sequence, count, synced, [], str(error))
     return Found(at, end, sequence, count, synced,
                  [(key, sequence + i, DELETE if value is None else PUT, value or b"") for i, (key, value) in enumerate(entries)])
+
+
+LOG = Framing(log_record, log_claim)

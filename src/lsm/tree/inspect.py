@@ -14,7 +14,7 @@ from lsm.contract.report import Checked, Progress, Report
 from lsm.errors import ClosedError, CorruptionError, StorageError
 from lsm.stats import LevelStats, Stats
 from lsm.tree import manifest, recovery
-from lsm.tree.framed import gaps, log_record, whole_records
+from lsm.tree.framed import LOG, gaps, whole_records
 from lsm.tree.shaker import Shaker
 from lsm.tree.tree import Parts, Tree
 from lsm.tree.version import TableMeta
@@ -101,7 +101,7 @@ def _verify_log(tree: Tree, log: _core.LogWriter, size: int) -> Checked:
     try:
         records = tree.core.check_log(data, log.name, log.number, tree.state.database_id, tree.directory.path)
     except CorruptionError as error:
-        whole = list(whole_records(tree.core, data, log.number, log_record, tree.core.LOG_HEADER))
+        whole = list(whole_records(tree.core, data, log.number, LOG, tree.core.LOG_HEADER))
         return len(whole), size, damaged_stretches(error, gaps(whole, tree.core.LOG_HEADER, size))
     return records, size, []
 

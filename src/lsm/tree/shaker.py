@@ -49,10 +49,7 @@ class Shaker(Background):
         if tree.sealed:
             flush_oldest(tree)
         elif self.wanted:
-            wanted = self.wanted.copy()         # who asks from here on waits for another merge
-            self._carry_out(everything(tree))
-            for token in wanted:
-                self.wanted.pop(token, None)
+            self.grant(lambda: self._carry_out(everything(tree)))
         else:
             choice = self.policy.choose(tree.version, tree.options)
             if isinstance(choice, Nothing):

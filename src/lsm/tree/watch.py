@@ -17,13 +17,13 @@ from dataclasses import dataclass
 
 from lsm._chosen import core
 from lsm.errors import CorruptionError, NotADatabaseError, StorageError
-from lsm.tree import manifest
+from lsm.tree import manifest, recovery
 from lsm.tree.files import log_name, numbered, table_name
+from lsm.tree.framed import HEADER_BYTES, LOG, LOG_FIELDS, PAYLOAD_BYTES_MAX, log_record, padded, whole_records
 from lsm.tree.version import TableMeta
 
 TRIES = 20                  # the writer may replace what is just about to be read
-RECORD = struct.Struct("<4xIIIQQQ")         # payload size, log number, count, sequence, watermark, time: docs/format-log.md
-RECORD_BYTES = 40
+WRITTEN, WRITTEN_AT = struct.Struct("<Q"), 32           # of a record: when it was made (docs/format-log.md)
 NEAR_BYTES = 4 << 20        # what is made ready behind the last record (docs/storage.md), and as much again
 
 
@@ -117,8 +117,17 @@ class Watch:
 
     def _log(self, number: int, state: manifest.State) -> LogSeen:
         end = self._ends.setdefault(number, _End(number))
-        with open(os.path.join(self.path, log_name(number)), "rb", buffering=0) as file:
-            end.advance(file.fileno())
+        path = os.path.join(self.path, log_name(number))
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                end.advance(file)
+            finally:
+                os.close(file)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StorageError(error.errno, f"reading: {error.strerror}", path) from error
         return LogSeen(number, end.at, end.sequence - end.before, end.sequence, end.synced, end.written)
 
     def _unnamed(self, names: list[str], state: manifest.State) -> tuple[tuple[int, int], ...]:
@@ -138,7 +147,7 @@ class _End:
     """The last whole record of a log that grows: found again from where it was, or near the end of the file."""
 
     def __init__(self, number: int) -> None:
-        self.number = number & 0xFFFFFFFF
+        self.number = number
         self.at = core.LOG_HEADER           # behind the last whole record
         self.before = 0                     # sequence of the last write before this log
         self.sequence = self.synced = self.written = 0
@@ -146,54 +155,40 @@ class _End:
     def advance(self, descriptor: int) -> None:
         """To the last record there is now."""
         if not self.sequence:
-            first = os.pread(descriptor, RECORD_BYTES, core.LOG_HEADER)
-            self.before = max(0, RECORD.unpack(first)[3] - 1) if len(first) == RECORD_BYTES else 0
+            first = os.pread(descriptor, HEADER_BYTES, core.LOG_HEADER)
+            self.before = max(0, LOG_FIELDS.unpack_from(first)[4] - 1) if len(first) == HEADER_BYTES else 0
         self._advance(descriptor)
         if not self.sequence:
             self.before = 0                 # what stood there was not whole
 
     def _advance(self, descriptor: int) -> None:
-        size, near = os.fstat(descriptor).st_size, NEAR_BYTES
+        size, near = min(os.fstat(descriptor).st_size, recovery.LOG_BYTES_MAX), NEAR_BYTES
         while size - near > self.at:
             start = (size - near) // 8 * 8
             data = os.pread(descriptor, near + 8, start)
-            found = self._search(data)
+            found = next(whole_records(core, data, self.number, LOG, 0), None)
             if found is not None:
-                return self._walk(data[found:], start + found)
-            near *= 4                       # a record longer than that
+                return self._walk(data[found.at:], start + found.at)
+            if near >= PAYLOAD_BYTES_MAX:
+                return                      # no record is longer than that
+            near *= 4
         self._walk(os.pread(descriptor, size - self.at, self.at), self.at)
-
-    def _search(self, data: bytes) -> int | None:
-        """Where the first whole record of this log stands; records stand at multiples of eight."""
-        number = self.number.to_bytes(4, "little")
-        found = data.find(number)
-        while found >= 0:
-            if found % 8 == 0 and found >= 8 and _whole(data, found - 8):
-                return found - 8
-            found = data.find(number, found + 1)
-        return None
 
     def _walk(self, data: bytes, start: int) -> None:
         """Over the records of `data`, of which the last may be in the middle of being written."""
         at, records, expected = 0, [], None
-        while at + RECORD_BYTES <= len(data):
-            size, number, count, sequence, synced, written = RECORD.unpack_from(data, at)
-            if number != self.number or not count or expected not in (None, sequence) or size > len(data) - at - RECORD_BYTES:
+        while at + HEADER_BYTES <= len(data):
+            _, size, number, count, sequence, synced = LOG_FIELDS.unpack_from(data, at)
+            if (number != self.number & 0xFFFFFFFF or not count or expected not in (None, sequence)
+                    or size > len(data) - at - HEADER_BYTES):
                 break
-            records.append((at, sequence + count - 1, synced, written))
-            at, expected = at + (RECORD_BYTES + size + 7) // 8 * 8, sequence + count
+            records.append(at)
+            at, expected = at + padded(size), sequence + count
         while records:
-            last, sequence, synced, written = records.pop()
-            if _whole(data, last):
-                self.sequence, self.written = sequence, written
-                self.synced = max(self.synced, synced)
-                self.at = start + last + (RECORD_BYTES + RECORD.unpack_from(data, last)[0] + 7) // 8 * 8
+            found = log_record(core, data, records.pop(), self.number)
+            if found is not None:
+                self.sequence = found.sequence + found.writes_in - 1
+                self.synced = max(self.synced, found.synced)
+                self.written = WRITTEN.unpack_from(data, found.at + WRITTEN_AT)[0]
+                self.at = start + found.end
                 return
-
-
-def _whole(data: bytes, at: int) -> bool:
-    """Is there an unharmed record at `at`?"""
-    if at + RECORD_BYTES > len(data):
-        return False
-    end = at + (RECORD_BYTES + RECORD.unpack_from(data, at)[0] + 7) // 8 * 8
-    return end <= len(data) and data[at:at + 4] == core.crc32c_mask(core.crc32c(data[at + 4:end])).to_bytes(4, "little")

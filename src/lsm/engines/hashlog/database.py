@@ -48,8 +48,9 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
     core: ClassVar[ModuleType] = _core
     traits: ClassVar[Traits] = Traits("hashlog", ordered=False, keys_in_memory=True, weak={
         "scan": "it copies and sorts the keys of the range before the first row, and reads each value by itself",
-        "popitem": "it goes through all keys to find the smallest",
+        "popitem": "it goes through all keys to find the smallest; so does a scan with a small limit",
     })
+    _merger: Merger | None = None
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True, read_only: bool = False,
                  lock_timeout: float = 0.0, block_cache: _core.BlockCache | None = None,
@@ -57,7 +58,6 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
                  **keywords: Any) -> None:
         check_lock_timeout(lock_timeout)                    # before anything is touched
         check_arguments(_core, HashLogOptions, block_cache, options, keywords)
-        self._merger: Merger | None = None
         self._open(path, create, read_only, lock_timeout, _directory, manifest.MARKER, manifest.foreign,
                    lambda directory: self._open_to_read(directory, block_cache, options, keywords),
                    lambda directory: self._open_to_write(directory, block_cache, options, keywords, _background))
@@ -130,7 +130,8 @@ class HashLog(Lifecycle, _core.HashStore, Engine):     # type: ignore[misc]  # i
     def scan(self, start: Any = None, stop: Any = None, **how: Any) -> Iterator[Any]:      # type: ignore[override]
         """Iterate over a range in the order of the keys, as of this moment: see Engine.scan. Cost: the keys of the range are
         copied and sorted before the first row, about a microsecond each, 40 bytes of memory beside the key; then each value
-        is a read. Until it is used up, closed or dropped it keeps the files it began with.
+        is a read. With a `limit` of up to 1,024 all keys are looked at, but only that many copied and sorted. Until it is used
+        up, closed or dropped it keeps the files it began with.
 
         >>> with lsm.open("letters", engine="hashlog") as db:
         ...     db.update({b"b": b"2", b"a": b"1"})

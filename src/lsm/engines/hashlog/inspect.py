@@ -5,6 +5,7 @@ Threads: any; what is damaged is reported, not raised.
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from lsm import _core
 from lsm.contract.report import Checked, Progress, Report
 from lsm.engines.hashlog import manifest
 from lsm.engines.hashlog.datafiles import FILE_BYTES_LIMIT, DataFiles
-from lsm.engines.hashlog.framed import data_record, hint_says
+from lsm.engines.hashlog.framed import DATA, hint_says
 from lsm.engines.hashlog.merger import Merger
 from lsm.errors import ClosedError, CorruptionError, StorageError
 from lsm.tree.framed import gaps, whole_records
@@ -140,7 +141,7 @@ def _verify_file(files: DataFiles, file: _core.DataFile, size: int, read_only: b
     try:
         hint, records, *_ = _core.hint_of(image, file.number, files.state.database_id, files.directory.path)
     except CorruptionError as error:
-        whole = list(whole_records(_core, image, file.number, data_record, _core.LOG_HEADER))
+        whole = list(whole_records(_core, image, file.number, DATA, _core.LOG_HEADER))
         stretches = gaps(whole, _core.LOG_HEADER, size)
         return len(whole), size, _with_keys(files, file, damaged_stretches(error, stretches), dict(stretches))
     if file.number not in files.kept or file.obsolete:
@@ -163,7 +164,9 @@ def _with_keys(files: DataFiles, file: _core.DataFile, found: list[CorruptionErr
     if hint is None:
         return found
     told = []
+    hint.sort()
     for each in found:
-        keys = [(offset, key) for offset, _, key in hint if each.offset <= offset < ends.get(each.offset, 0)]
-        told += [CorruptionError(each.path, offset, each.detail, (key, key)) for offset, key in keys] or [each]
+        first = bisect_left(hint, (each.offset,))
+        keys = hint[first:bisect_left(hint, (ends.get(each.offset, 0),), lo=first)]
+        told += [CorruptionError(each.path, offset, each.detail, (key, key)) for offset, _, key in keys] or [each]
     return told

@@ -51,10 +51,7 @@ class Merger(Background):
             files.close_oldest()
             self.merge_next = True
         elif self.wanted and not holds:
-            wanted = self.wanted.copy()         # who asks from here on waits for another merge
-            self._merge(everything(self.weighed(), files.state.options.file_bytes))
-            for token in wanted:
-                self.wanted.pop(token, None)
+            self.grant(lambda: self._merge(everything(self.weighed(), files.state.options.file_bytes)))
         elif _core.has_closed_moments(files.store):
             _core.pour_closed_moments(files.store)
         elif files.has_retired():

@@ -1,0 +1,244 @@
+"""R12: memory runs out: each allocation of a workload is refused, once and for ever, those of the compiled core and those of Python.
+
+A call then answers or raises MemoryError (or an error of lsm's); a write that raised is there whole or not at all; when there is
+memory again the database goes on, what it holds is right, and it is the same when opened again. The core's allocations are told by
+the address that asks (a preloaded library); Python's are refused by CPython's own hook, within one call at a time.
+"""
+import ctypes
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import lsm
+from crash_engine import GONE, SMALL, put_all, random_changes
+from damage import walk
+from lsm.engines.hashlog.database import HashLog
+from lsm.engines.pylsm import PyDB
+from rig.damage import lines
+from rig.recorder import compiled
+from rig.tally import ROOT
+
+ROW, ENGINES, EXHAUSTIVE, ROUNDS = "R12", ("lsm", "hashlog"), True, 2
+HELP = "a round: every allocation of the core refused, once or for ever (by --round 2 and 3: of Python, 120 of each call at most)"
+WAYS = (("core", False), ("core", True), ("python", False), ("python", True))
+OPENED = {"lsm": (lsm.DB, SMALL), "pylsm": (PyDB, SMALL), "hashlog": (HashLog, {"file_bytes": 4096, "block_cache_bytes": 1 << 16})}
+FINE = (MemoryError, lsm.Error)
+MOST = 120              # of Python's allocations in a call
+
+
+class Sufferer:
+    """One database, and what it must hold."""
+
+    def __init__(self, engine, path):
+        self.engine, self.path, self.db, self.model, self.refused = engine, str(path), None, {}, 0
+
+    def attempt(self, call):
+        try:
+            return call()
+        except FINE:
+            self.refused += 1
+            return None
+
+    def open(self):
+        kind, options = OPENED[self.engine]
+        self.db = self.attempt(lambda: kind(self.path, _background=False, **options))
+
+    def write(self, changes, sync=False):
+        if self.db is None:
+            return
+        before, refused = self.db._sequence, self.refused
+        self.attempt(lambda: put_all(self.db, changes, sync))
+        if self.db._sequence == before:
+            assert self.refused > refused, "a write that nobody refused is not there"
+            return
+        assert self.db._sequence == before + len(changes), "a batch is there in part"
+        self.model.update(changes)
+        self.model = {key: value for key, value in self.model.items() if value is not GONE}
+
+    def read(self, how):
+        if self.db is not None:
+            found = self.attempt(lambda: how(self.db))
+            assert found is None or found == self.model, f"a wrong answer: {len(found)} of {len(self.model)} rows"
+
+    def do(self, call):
+        if self.db is not None:
+            self.attempt(lambda: call(self.db))
+
+    def reopen(self):
+        if self.db is not None:
+            self.attempt(self.db.close)
+            self.attempt(self.db.close)         # what could not be done is done when it is asked for again
+            assert self.db.closed
+            self.open()
+
+    def afterwards(self):
+        """There is memory again."""
+        if self.db is None:
+            self.open()
+        assert self.db is not None, "it cannot be opened"
+        for way in READS:
+            assert way(self.db) == self.model, "wrong when there is memory again"
+        if self.db._failure is None:
+            self.write({b"there is": b"memory again"}, sync=True)
+            self.db.flush()
+        before = self.refused
+        self.db.close()
+        self.open()
+        assert self.refused == before and dict(self.db.items()) == self.model and self.db.verify().ok, "not the same when opened again"
+        self.db.close()
+
+
+def several(db):
+    keys = [key for key, _ in db.scan()]
+    return dict(zip(keys, db.multi_get(keys), strict=True))
+
+
+def by_snapshot(db):
+    with db.snapshot() as snapshot:
+        return {key: snapshot.get(key) for key in [*snapshot.scan(values=False)]}
+
+
+READS = (lambda db: dict(db.scan()), lambda db: dict(db.scan(reverse=True)), several, by_snapshot, lambda db: dict(walk(db)))
+
+
+def steps(run, seed):
+    """The workload, call by call."""
+    rng = random.Random(seed)
+    yield run.open
+    for number in range(1, 25):
+        changes = random_changes(rng, number, keys=12, value_bytes=500)
+        yield lambda changes=changes, number=number: run.write(changes, sync=number % 6 == 0)
+        if number == 10:
+            yield lambda: run.do(lambda db: db.flush())
+        if number in (12, 22):
+            for way in READS:
+                yield lambda way=way: run.read(way)
+        if number == 16:
+            yield run.reopen
+        if number == 20:
+            yield lambda: run.do(lambda db: db.compact())
+            yield lambda: run.do(lambda db: db.verify())
+    yield run.reopen
+
+
+# --------------------------------------------------------------------------------------------- in a process of its own
+
+def core_trials(engine, place, seed, sticky, begin):
+    """Every allocation of the core: (its number, wrong or '')."""
+    preloaded = ctypes.CDLL(None)
+    ends = [line.split()[0] for line in Path("/proc/self/maps").read_text().splitlines() if "_core." in line and line.endswith(".so")]
+    preloaded.memory_watch.argtypes = [ctypes.c_size_t, ctypes.c_size_t]
+    preloaded.memory_fail.argtypes = [ctypes.c_long, ctypes.c_int]
+    preloaded.memory_watch(int(ends[0].split("-")[0], 16), int(ends[-1].split("-")[1], 16))
+    number, failed = begin, 1
+    while failed:
+        run = Sufferer(engine, fresh(place))
+        wrong = ""
+        try:
+            preloaded.memory_fail(number, sticky)
+            for step in steps(run, seed):
+                step()
+            failed = preloaded.memory_failed()
+            preloaded.memory_fail(-1, 0)
+            run.afterwards()
+        except Exception as error:
+            preloaded.memory_fail(-1, 0)
+            wrong = told(error)
+        yield number, wrong
+        number += 1
+
+
+def python_trials(engine, place, seed, sticky, begin):
+    """Python's allocations within each call, as many of each as are allowed."""
+    import _testcapi
+    number = -1
+    for which in range(sum(1 for _ in steps(Sufferer(engine, place), seed))):
+        for at in range(MOST):
+            number += 1
+            if number < begin:
+                continue
+            run, wrong = Sufferer(engine, fresh(place)), ""
+            try:
+                for i, step in enumerate(steps(run, seed)):
+                    if i == which:
+                        _testcapi.set_nomemory(at, 0 if sticky else at + 1)
+                        try:
+                            step()
+                        except MemoryError:
+                            pass            # of what asks: it has allocations of its own
+                        finally:
+                            _testcapi.remove_mem_hooks()
+                        if run.db is not None and not run.db.closed:
+                            run.model = dict(run.db.items())
+                        elif run.db is not None:
+                            run.open()
+                    else:
+                        step()
+                run.afterwards()
+            except Exception as error:
+                wrong = told(error)
+            yield number, wrong
+
+
+def fresh(place):
+    path = Path(place) / "db"
+    shutil.rmtree(path, ignore_errors=True)
+    return path
+
+
+def told(error):
+    at = error.__traceback__
+    while at.tb_next is not None:
+        at = at.tb_next
+    code = at.tb_frame.f_code
+    return f"{type(error).__name__}: {error} ({code.co_name}, {Path(code.co_filename).name}:{at.tb_lineno})"
+
+
+def main(engine, place, seed, way, begin):
+    import logging
+    import warnings
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    sys.unraisablehook = lambda _: None
+    of, sticky = WAYS[int(way)]
+    for number, wrong in (core_trials if of == "core" else python_trials)(engine, place, seed, sticky, int(begin)):
+        print(json.dumps([number, wrong, ""]), flush=True)
+
+
+# ---------------------------------------------------------------------------------------------------------- all of them
+
+def play(engine, seed, number, tally):
+    of, sticky = WAYS[number]
+    what = f"allocations of {'the core' if of == 'core' else 'Python'} refused {'for ever' if sticky else 'once'}"
+    with tempfile.TemporaryDirectory(prefix="lsm-rig-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as place:
+        environment = {**os.environ, "LD_PRELOAD": str(compiled(Path(__file__).with_name("memory.c"), place)),
+                       "PYTHONPATH": os.pathsep.join([str(Path(lsm.__file__).parent.parent), str(ROOT / "tests")])}
+        begin = 0
+        while begin is not None:
+            child = subprocess.Popen([sys.executable, "-m", "rig.memory", engine, place, f"memory {seed}", str(number), str(begin)],
+                                     env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            ended = None
+            for line in lines(child.pid, child.stdout.fileno()):
+                if len(line) == 2:
+                    ended = line
+                    break
+                begin = line[0] + 1
+                tally.count(what)
+                if line[1]:
+                    tally.violation(what, f"[allocation {line[0]}] {line[1]}")
+            child.stdout.close()
+            child.returncode = 0            # it was waited for
+            if ended == ("ended", 0):
+                begin = None
+            else:
+                tally.violation(what, f"[allocation {begin}] {ended}")
+                begin += 1
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
