@@ -80,9 +80,9 @@ def serving(path, engine="lsm", made=lsm.open, **settings):
 
 
 @contextlib.contextmanager
-def process(path, *arguments, engine="lsm", environment=None):
-    """`lsm serve` as a process: (process, URL). Killed at the end if it still runs."""
-    command = [sys.executable, "-m", "lsm.cli", "serve", str(path), "--engine", engine, "--port", "0", *arguments]
+def process(path, *arguments, engine="lsm", environment=None, before=()):
+    """`lsm serve` as a process, called by the command `before`: (process, URL). Killed at the end if it still runs."""
+    command = [*before, sys.executable, "-m", "lsm.cli", "serve", str(path), "--engine", engine, "--port", "0", *arguments]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     try:
         line = child.stdout.readline()

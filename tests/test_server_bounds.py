@@ -10,10 +10,11 @@ import subprocess
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from service import serving
+from service import httpx, process, serving
 from test_server_store import Asking, Gated, until
 
 import lsm
+from lsm.engines.memory import Memory
 from lsm.server import bodies, serve
 from lsm.server.budget import Budget, Hold
 from lsm.server.conditions import ANY, Condition
@@ -43,7 +44,8 @@ def test_where_there_is_no_body_none_is_read(tmp_path, method, path):
     with serving(tmp_path / "db", "memory", tokens=Tokens.of((WRITER,))) as served, served.socket() as wire:
         token = f"Authorization: Bearer {WRITER}\r\n".encode()
         wire.sendall(f"{method} {path} HTTP/1.1\r\n".encode() + HEAD + token + b"Content-Length: 2000000\r\n\r\n")
-        assert wire.recv(65536).startswith(b"HTTP/1.1 413 "), "answered before any of it came"
+        status = b"405" if method == "POST" else b"413"
+        assert wire.recv(65536).startswith(b"HTTP/1.1 " + status), "answered before any of it came"
         assert service_of(served).budget.used == 0
 
 
@@ -186,7 +188,7 @@ def stored(engine, **settings):
 
 
 def test_large_values_are_read_a_few_at_a_time():
-    class Counting(lsm.engines.memory.Memory):
+    class Counting(Memory):
         asked: list = []
 
         def multi_get(self, keys, default=None):
@@ -273,7 +275,7 @@ class Full:
 
 def test_no_412_because_of_a_write_that_failed():
     """Who came second was told that there is a value already; there was none."""
-    db = Full(lsm.engines.memory.Memory("nowhere"), lsm.StorageError(errno.ENOSPC, "No space left"))
+    db = Full(Memory("nowhere"), lsm.StorageError(errno.ENOSPC, "No space left"))
 
     async def work(store):
         asked = (Condition(b"lock", none_match=ANY),)
@@ -284,7 +286,7 @@ def test_no_412_because_of_a_write_that_failed():
 
 
 def test_a_write_that_cannot_be_fails_alone():
-    db = Full(lsm.engines.memory.Memory("nowhere"), None)
+    db = Full(Memory("nowhere"), None)
 
     async def work(store):
         got = await asyncio.gather(*(store.write([(key, b"1")]) for key in (b"a", b"impossible", b"b")), return_exceptions=True)
@@ -322,6 +324,27 @@ def test_who_is_told_that_there_is_no_place_are_few(tmp_path):
         for wire in wires:
             wire.close()
         until(lambda: not crowd.connections and not crowd.refused and not crowd._peers)
+
+
+def test_sockets_do_not_take_the_descriptors_of_the_engine(tmp_path):
+    """A process that may have 256: as many sockets as anybody likes, and the database still makes its files."""
+    limited = ["sh", "-c", 'ulimit -n 256 && exec "$@"', "sh"]
+    with process(tmp_path / "db", "--connections-per-peer", "1000", before=limited) as (_, url):
+        wires = []
+        with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+            assert client.put("/v1/keys/a", content=b"1").status_code == 204
+            for _ in range(400):
+                wires.append(socket.socket())
+                wires[-1].setblocking(False)
+                wires[-1].connect_ex(("127.0.0.1", int(url.rpartition(":")[2])))
+            for n in range(3):
+                assert client.put(f"/v1/keys/{n}", content=b"2").status_code == 204
+                job = client.post("/v1/jobs", json={"kind": "flush"})
+                assert job.status_code == 202
+                until(lambda job=job: client.get(job.headers["location"]).json()["state"] in ("done", "failed"))
+                assert client.get(job.headers["location"]).json()["state"] == "done"
+        for wire in wires:
+            wire.close()
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])

@@ -73,10 +73,6 @@ class Hold:
         if not self.try_grow(size):
             raise overloaded("too many bytes are on their way at once, in all or of yours: try again")
 
-    def add(self, size: int) -> None:
-        """So many more. Raises as `grow`."""
-        self.grow(self.size + size)
-
     def shrink(self, size: int) -> None:
         """To have no more than these."""
         with self._lock:

@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 
+from starlette.routing import Match
+
 from lsm.server import problems
 from lsm.server.attempts import Attempts
 from lsm.server.call import Call, Handler
@@ -79,7 +81,7 @@ class Door:
         try:
             self._admit(call)
             handler = self._key(call)
-            if b"content-length" in call.headers or b"transfer-encoding" in call.headers:
+            if (b"content-length" in call.headers or b"transfer-encoding" in call.headers) and self._is_read(call, handler):
                 await self._read(call, receive)
             if handler is not None:
                 reply = await handler(call)
@@ -153,6 +155,11 @@ class Door:
         if call.route == "/v1/keys/{key}":
             return self._settings.value_bytes
         return self._settings.body_bytes if call.path == BATCH or call.route == "/set/{key}" else SMALL_BYTES
+
+    def _is_read(self, call: Call, handler: Handler | None) -> bool:
+        """May there be a body, or is it to be refused? What has no route has another answer, for which nothing is read."""
+        return handler is not None or self._most(call) > 0 or any(
+            route.matches(call.scope)[0] is Match.FULL for route in self.api.routes)
 
     def _check_shape(self, call: Call) -> None:
         """What is too many parts to be read on the event loop, and for its route."""

@@ -168,6 +168,18 @@ def connections_of(asked: int, soft: int, used: int) -> int:
     return max(1, min(asked, soft - reserve))
 
 
+def ask_for_descriptors(connections: int) -> None:
+    """Have the system allow as many as so many connections need, as far as the hard limit lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + descriptors()[1] + ENGINE_DESCRIPTORS + REFUSALS + TURNS * BACKLOG_MAX
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        except (ValueError, OSError):
+            pass                # a system with a limit beside this one: there will be fewer connections
+
+
 def descriptors() -> tuple[int, int]:
     """How many this process may have, and has."""
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]

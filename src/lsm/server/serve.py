@@ -18,7 +18,7 @@ import uvicorn
 
 from lsm.server.connection import Connection
 from lsm.server.door import Door
-from lsm.server.entrance import Crowd, backlog_of, connections_of, descriptors
+from lsm.server.entrance import Crowd, ask_for_descriptors, backlog_of, connections_of, descriptors
 from lsm.server.settings import Settings
 
 logger = logging.getLogger("lsm.server")
@@ -70,6 +70,7 @@ def run(door: Door, told: Callable[[str], object] = print) -> bool:
         gc.freeze()         # what is there now stays: looking through it again and again was 20 ms in the slowest hundredth
         told(url)
 
+    ask_for_descriptors(door.service.settings.connections)
     try:
         one = server(door, begun)
     except OSError as error:            # the certificate: it is not there, or is none

@@ -113,11 +113,12 @@ class Store:
         """A few at a time after large values: what is read is in memory before it can be counted."""
         while reads:
             part, reads = reads[:self._reads_at_once], reads[self._reads_at_once:]
-            size = self._read_together(part, reply)
+            answers, size = self._read_together(part)
             self._reads_at_once = max(1, min(2 * self._reads_at_once, READS_BYTES * len(part) // (size + 1), READS_AT_ONCE))
+            reply(list(zip(part, answers)))
 
-    def _read_together(self, reads: list[Read], reply: Reply) -> int:
-        """Answers them, and how many bytes that took."""
+    def _read_together(self, reads: list[Read]) -> tuple[list[Any], int]:
+        """The answers, and how many bytes were read for them."""
         answers: list[Any]
         size = 0
         try:
@@ -131,8 +132,7 @@ class Store:
             if isinstance(value, bytes):
                 size += len(value)
                 answers[index] = _counted(read, value) or (value, etag_of(value) if read.tagged else "")
-        reply(list(zip(reads, answers)))
-        return size
+        return answers, size
 
     def _look_up(self, read: Read) -> bytes | None:
         return (self.engine if read.moment is None else read.moment).get(read.key)     # type: ignore[no-any-return]

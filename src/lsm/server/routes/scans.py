@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from lsm.contract.span import Span
-from lsm.server.budget import Hold
+from lsm.server.budget import LARGE_BYTES, Hold
 from lsm.server.call import flag, is_binary, key_of, number, word
 from lsm.server.problems import Problem, bad_request
 from lsm.server.routes import described
@@ -104,6 +104,9 @@ class Rows(Response):
             chunk, self._first = self._first, b""
             while True:
                 last = self._page.done
+                if last and len(chunk) < LARGE_BYTES:
+                    await send({"type": "http.response.body", "body": chunk})
+                    return
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 chunk = b""
                 await send({"type": "http.response.body", "body": b"", "more_body": not last})  # waits until it was taken
