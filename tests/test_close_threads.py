@@ -162,4 +162,4 @@ def test_databases_opened_and_closed_while_the_living_are_counted(monkeypatch):
             return iter(["db"])
 
     monkeypatch.setattr(lifecycle, "_alive", Shaken())
-    assert lifecycle._living() == ["db"]
+    assert lifecycle._living(lifecycle._alive) == ["db"]
