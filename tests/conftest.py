@@ -3,10 +3,11 @@ has used, and a database opened on it.
 
 Hypothesis runs the same examples each time (profile "repeat"). `HYPOTHESIS_PROFILE=explore pytest` looks for new ones,
 many more of them; it prints what repeats a failure. `HYPOTHESIS_PROFILE=few` is for slow builds. Timeouts are in
-pyproject.toml: 120 seconds a test.
+pyproject.toml: 300 seconds a test.
 """
 import os
 import random
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,6 +22,9 @@ settings.register_profile("few", derandomize=True, database=None, max_examples=1
 settings.register_profile("explore", max_examples=2000, **COMMON)
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "repeat")
 settings.load_profile(PROFILE)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:       # begun in the background of a shell: the programs that the tests
+    signal.signal(signal.SIGINT, signal.default_int_handler)        # interrupt would inherit that, and never hear it
 
 
 def pytest_report_header() -> str:
