@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import threading
+import weakref
 
 import lsm
 import pytest
@@ -11,7 +12,7 @@ from child import Child
 
 pytest.importorskip("lmdb")
 
-from lsm.engines.btree import copying, environment, layout      # noqa: E402
+from lsm.engines.btree import copying, environment, gate, layout      # noqa: E402
 
 ROWS = {b"%03d" % number: b"v" * 100 for number in range(100)}
 
@@ -269,3 +270,46 @@ class Looked:
     def __getattr__(self, name):
         self.looks += name == "reader_check"
         return getattr(self._genuine, name)
+
+
+def test_a_moment_that_is_gone_keeps_nothing_from_changing(db):
+    """A handler that raised as one went left its reference behind, which `len` of the set counts for ever."""
+    class Moment:
+        pass
+
+    gone = Moment()
+    db._environment.moments.data.add(weakref.ref(gone))
+    del gone
+    before = db._number
+    db.compact()
+    assert db._number != before
+
+
+def test_who_reads_already_is_not_made_to_wait_for_who_waits_for_him():
+    """A handler in the middle of a scan's step was given another lock, which the change that waited held."""
+    barrier = gate.Gate()
+    with barrier.next_lock():
+        changer = threading.Thread(target=barrier.alone, args=(lambda: None,), daemon=True)
+        changer.start()
+        while not barrier._wanted:
+            pass
+        with barrier.lock():
+            pass
+    changer.join(60)
+    assert not changer.is_alive()
+
+
+def test_a_finalizer_in_the_thread_that_switches_trees_is_refused(db, monkeypatch):
+    """It waited for the thread that waited for it."""
+    refused, genuine = [], layout.prepare
+
+    def prepare(directory, number):
+        with pytest.raises(lsm.BusyError):
+            db.put(b"from a finalizer", b"")
+        refused.append(threading.current_thread())
+        return genuine(directory, number)
+
+    monkeypatch.setattr(layout, "prepare", prepare)
+    db.compact()
+    assert refused and threading.main_thread() not in refused
+    db.put(b"afterwards", b"")

@@ -1,6 +1,7 @@
 """The door to the long versions (tests/rig): it opens, says what it found."""
 import importlib
 import json
+import logging
 import re
 from pathlib import Path
 
@@ -9,6 +10,14 @@ from rig import __main__ as door, damage, histories, scenes, scorecard
 from rig.faultlist import OF_CORE, OF_PYTHON, Fault
 from rig.planted import replaced
 from rig.tally import Tally
+
+
+@pytest.fixture(autouse=True)
+def logs():
+    """The door silences the log for good: its process ends with it."""
+    level = logging.getLogger("lsm").level
+    yield
+    logging.getLogger("lsm").setLevel(level)
 
 
 def test_every_row_says_what_it_is(capsys):

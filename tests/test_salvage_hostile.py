@@ -4,10 +4,14 @@ import errno
 import os
 import shutil
 import struct
+from types import SimpleNamespace
 
 import lsm
 import pytest
+from lsm import _pycore
 from lsm._chosen import core
+from lsm.salvaging import hashed, tree
+from lsm.tree import framed
 
 ENGINES = ["lsm", "hashlog"]
 FORGED = 1000           # a sequence that no write has reached
@@ -145,6 +149,39 @@ def test_a_sector_that_cannot_be_read_costs_what_stood_in_it(tmp_path, engine, m
     assert [note for note in told.notes if "does not give back bytes 65536 to 69631" in note]
     assert all(any(low <= b"k%05d" % number <= high for low, high in (error.keys for error in told.damage if error.keys))
                for number in range(5000) if b"k%05d" % number not in rows)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_sector_that_cannot_be_read_does_not_look_like_the_end(tmp_path, engine, monkeypatch):
+    """Zeros behind the last whole record are the room that was made ready: the older value was called certain."""
+    file = database(tmp_path, engine, [(b"k", b"old"), (b"pad", b"p" * 8100), (b"k", b"new" * 300)])
+    last, genuine, where = 8192, os.pread, file.stat().st_ino
+    assert file.read_bytes().rindex(b"new" * 300) > last
+
+    def pread(descriptor, size, offset):
+        if os.fstat(descriptor).st_ino == where and offset <= last < offset + size:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return genuine(descriptor, size, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", pread)
+        patch.setattr(tree, "recovery", SimpleNamespace(replay=refuse))
+        patch.setattr(hashed, "HashLog", refuse)
+        told = lsm.salvage(tmp_path / "db", tmp_path / "out")
+    assert told.doubtful == told.rows >= 1 and [error for error in told.damage if "not give back" in error.detail]
+
+
+def refuse(*_, **__):
+    raise OSError(errno.EIO, os.strerror(errno.EIO))        # as opening would
+
+
+def test_a_damaged_size_costs_the_plain_core_no_more_than_the_compiled_one():
+    """What it claimed was charged though nothing was summed, and the search ended at once."""
+    data = bytearray(64) + b"".join(log_record(7, at, b"k%d" % at, b"v" * 120) for at in range(1, 400))
+    data[64 + 6] ^= 0x20
+    for each in (core, _pycore):
+        found = list(framed.whole_records(each, bytes(data), 7, framed.LOG, 64))
+        assert len(found) == 398 and not any(record.led for record in found)
 
 
 def test_verify_lists_what_cannot_be_read_and_goes_on():

@@ -347,16 +347,43 @@ def test_sockets_do_not_take_the_descriptors_of_the_engine(tmp_path):
             wire.close()
 
 
+def certified(place):
+    """A certificate and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    certificate, key = place / "tls.pem", place / "tls.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
+                    str(key), "-out", str(certificate), "-days", "1", "-subj", "/CN=localhost"], check=True, capture_output=True)
+    return certificate, key
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_who_leaves_before_the_handshake_leaves_its_place(tmp_path, monkeypatch, loop):
+    """With uvloop no handshake had begun that could have ended: the places were taken until the server was."""
+    certificate, key = certified(tmp_path)
+    if loop == "asyncio":
+        monkeypatch.setattr(serve, "find_spec", lambda name: None)
+    with serving(tmp_path / "db", "memory", certificate=certificate, certificate_key=key, connections_per_peer=4,
+                 head_seconds=1) as served:
+        for _ in range(4):
+            served.socket().close()
+
+        def answered():
+            try:
+                with served.client(verify=False) as client:
+                    return client.get("/health").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        until(answered)
+
+
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_sockets_are_counted_before_tls(tmp_path, monkeypatch, loop):
     """Those that said nothing were no connections yet: there could be any number, until no descriptor was left."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
+    certificate, key = certified(tmp_path)
     if loop == "asyncio":
         monkeypatch.setattr(serve, "find_spec", lambda name: None)
-    certificate, key = tmp_path / "tls.pem", tmp_path / "tls.key"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
-                    str(key), "-out", str(certificate), "-days", "1", "-subj", "/CN=localhost"], check=True, capture_output=True)
     with serving(tmp_path / "db", "memory", certificate=certificate, certificate_key=key, connections=16, connections_per_peer=6,
                  head_seconds=60) as served:
         crowd, wires = served.server.config.http, []

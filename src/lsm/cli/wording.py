@@ -12,7 +12,7 @@ import lsm
 TURNS = [
     (re.compile(r"engine=(['\"])(\w+)\1"), r"--engine \2"),
     (re.compile(r" of an engine of this package: give the directory of one; for one of another package, name its engine too"),
-     ": give its directory; for an engine of another package, its --engine too"),
+     ": give its directory; for an engine of another package, its --engine (convert: --source-engine) too"),
     (re.compile(r": give its directory, or open with create=True"), ": give its directory"),
     (re.compile(r"open with read_only=True, or make"), "make"),
     (re.compile(r"the database was opened with read_only=True: open it without to write"), "it was opened to be read"),

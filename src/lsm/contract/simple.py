@@ -50,6 +50,7 @@ class SimpleEngine(Engine):
         self.read_only = read_only
         self._lock = threading.RLock()
         self._step = threading.RLock()      # taken after `_lock`, by who is at something that nothing may come into the middle of
+        self._stand_ins: dict[int, int] = {}        # threads that do a step for another one (`uninterrupted`)
         self._process = os.getpid()
         self._closed = False
 
@@ -84,7 +85,7 @@ class SimpleEngine(Engine):
         self._check_between()
 
     def _check_between(self) -> None:
-        if self._step._is_owned():          # type: ignore[attr-defined]
+        if self._step._is_owned() or threading.get_ident() in self._stand_ins:          # type: ignore[attr-defined]
             raise BusyError(f"{self.path}: a signal handler or finalizer used the database in the middle of a write or scan of "
                             "its own thread: let it set a flag, and use the database outside of it")
 

@@ -40,7 +40,9 @@ class Appended:
     def up_to(self, numbers: Sequence[int], sequence: int) -> None:
         """Of files that opening has judged, the records up to the last that it would recover."""
         for number in numbers:
-            for found in self._whole(number, self.data(number) or b""):
+            whole = self._whole(number, self.data(number) or b"")
+            self._lose_unread(number, whole)
+            for found in whole:
                 if found.sequence + found.writes_in - 1 <= sequence:
                     self.take(self.name_of(number), found)
 
@@ -71,7 +73,9 @@ class Appended:
         if not self.check_header(path, data, number, database_id):
             return
         at, searched = HEADER_BYTES, False
-        for found in self._whole(number, data):
+        whole = self._whole(number, data)
+        self._lose_unread(number, whole)
+        for found in whole:
             if found.led:
                 self._between(path, data, at, found)
                 self._expected = max(self._expected, found.sequence + found.writes_in) if self._expected or not found.wrong else 0
@@ -89,6 +93,13 @@ class Appended:
         self._last = path, at
         if data.count(b"\0", at) != max(len(data) - at, 0):
             self.lose(path, at, len(data) - at, "what stands behind the last whole record is torn or damaged", None)
+
+    def _lose_unread(self, number: int, whole: list[Found]) -> None:
+        """What the disk does not give back is zeros here, which is how the end of a file looks, too."""
+        name = self.name_of(number)
+        for start, end in sorted(self.source.unread.get(name, ())):
+            if not any(found.led and found.at <= start and end <= found.end for found in whole):
+                self.lose(self.source.where(name), start, end - start, "the disk does not give back these bytes", None)
 
     def _between(self, path: str, data: bytes, at: int, found: Found) -> None:
         """What is missing in front of a whole record, or is nonsense in it."""

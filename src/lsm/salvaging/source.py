@@ -30,6 +30,7 @@ class Source:
         self.path = os.fsdecode(path)
         self._files: dict[str, int] = {}
         self.notes: list[str] = []
+        self.unread: dict[str, set[tuple[int, int]]] = {}       # of a file: from, to
         try:
             self.names = sorted(os.listdir(self.path))
         except FileNotFoundError:
@@ -69,6 +70,7 @@ class Source:
                 parts.append(bytes(part))
                 note = f"{self.where(name)}: the disk does not give back bytes {offset} to {offset + part - 1}"
                 self.notes += [note] * (note not in self.notes)
+                self.unread.setdefault(name, set()).add((offset, offset + part))
             offset += part
             size -= part
         return b"".join(parts)

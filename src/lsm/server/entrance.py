@@ -21,6 +21,7 @@ REFUSALS = 32               # connections that are being told that there is no p
 ENGINE_DESCRIPTORS = 128    # that an engine may come to need beside those it has: tables, logs, cursors
 BACKLOG_MAX = 128           # accepted in one turn of the loop; some turns go by until they are counted
 TURNS = 4
+HANDSHAKE_GRACE_SECONDS = 1.0   # behind its own limit
 LOOK_SECONDS = 0.25         # how often all connections are looked at
 
 
@@ -116,7 +117,8 @@ class Entrance(asyncio.Protocol):
         await asyncio.sleep(0)                      # from here on the transport is the handshake's, whose beginning is called for;
         self._loop.call_soon(self._hand_over, transport)        # this comes behind it, and before anything is read
         try:
-            secure: Any = await shaking
+            # not by the handshake's own timer alone, which uvloop never sets for who leaves before it has sent a byte
+            secure: Any = await asyncio.wait_for(shaking, seconds + HANDSHAKE_GRACE_SECONDS)
         except (OSError, asyncio.TimeoutError):
             self._crowd.metrics.refuse("tls")
             transport.abort()
@@ -144,6 +146,11 @@ class Entrance(asyncio.Protocol):
 
     def look(self, _: float) -> None:
         """The handshake has its own timer."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Before the handshake began."""
+        if self._task is not None:
+            self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
         self._early.append(data)

@@ -17,7 +17,7 @@ HEADER_BYTES = 40
 DELETE, PUT = 0, 1
 LOG_FIELDS = struct.Struct("<IIIIQQ")           # crc, payload, number, count, sequence, synced
 PAYLOAD_BYTES_MAX = 1 << 30
-EFFORT = 1 << 28            # bytes that may be summed in a search, of one file; a hundredth in plain Python
+EFFORT = 1 << 28            # bytes that may be summed for nothing in a search, beside four times the file; a hundredth in plain Python
 
 
 class Found(NamedTuple):
@@ -45,7 +45,7 @@ class Framing(NamedTuple):
 def whole_records(core: ModuleType, data: bytes, number: int, framing: Framing, at: int) -> Iterator[Found]:
     """Every whole record from `at` on, whatever stands between; at most as many as EFFORT allows where they are searched for."""
     low = (number & 0xFFFFFFFF).to_bytes(4, "little")
-    led, effort = True, EFFORT if hasattr(core, "SimulatedDirectory") else EFFORT // 100
+    led, effort = True, (EFFORT if hasattr(core, "SimulatedDirectory") else EFFORT // 100) + 4 * len(data)
     while at <= len(data) - HEADER_BYTES and effort > 0:
         found = framing.opened(core, data, at, number)
         if found is not None:
@@ -57,7 +57,7 @@ def whole_records(core: ModuleType, data: bytes, number: int, framing: Framing, 
             at = end
             continue
         led = False
-        effort -= max(0, min(end, len(data)) - at)
+        effort -= end - at if at < end <= len(data) else 0
         at = _next_place(data, low, at + 8)
 
 

@@ -34,6 +34,7 @@ class Compacted(Protocol):
     _number: int                        # of its tree
     _failure: BaseException | None      # after which nothing is written any more
     _process: int
+    _stand_ins: dict[int, int]          # threads that do a step for another one
 
 
 def compact(db: Compacted) -> None:
@@ -57,7 +58,7 @@ def compact(db: Compacted) -> None:
 
 
 def _go_over_uninterrupted(db: Compacted, new: Environment, number: int) -> None:
-    uninterrupted(lambda: _go_over(db, new, number), lambda: _left(db))
+    uninterrupted(lambda: _go_over(db, new, number), lambda: _left(db), db._stand_ins)
 
 
 def _go_over(db: Compacted, new: Environment, number: int) -> None:

@@ -167,7 +167,7 @@ class BTree(SimpleEngine):
         self._check_entry()
         with self._lock, self._told():
             self._check_writable()
-            if moments := len(self._environment.moments):
+            if moments := sum(1 for _ in self._environment.moments):
                 logger.info("%s: not compacted, %d scans, cursors or snapshots are open", self.path, moments)
                 return
             with self._step:

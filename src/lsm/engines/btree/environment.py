@@ -91,7 +91,7 @@ class Environment:
                     transaction.put(stored(key), value)
 
     def _grow(self, full: Exception) -> None:
-        if self.moments:
+        if any(True for _ in self.moments):             # `len` counts dead ones, when a handler raised as they went
             raise StorageError(errno.ENOSPC, "the map of the database is full, and cannot grow while scans, cursors or "
                                "snapshots are open: close them", self.place) from full
         self.lmdb.set_mapsize(2 * self.map_bytes)
@@ -135,7 +135,7 @@ class Environment:
         self.gate.alone(lambda: self._end(list(transactions)))
 
     def _end(self, transactions: list[Any]) -> None:
-        if not self.users:
+        if not any(True for _ in self.users):
             self.close()                        # which ends them, too
         else:
             for transaction in transactions:

@@ -30,8 +30,11 @@ class Gate:
         self._changer = 0               # the thread that changes
 
     def lock(self) -> RLock:
-        """For a reading by this thread; threads seldom share one. It lets its own thread in again."""
-        if self._wanted and not self._is_reading():
+        """For a reading by this thread; threads seldom share one. Who reads already is given the lock that he has."""
+        for lock in self._locks:
+            if lock._is_owned():                        # type: ignore[attr-defined]
+                return lock
+        if self._wanted:
             with self._turn:
                 pass
         return self._locks[(get_ident() >> 12) % READ_LOCKS]
