@@ -160,7 +160,7 @@ def test_errors_name_options_of_the_command_line(filled, tmp_path):
     """Not `engine=`, `create=True` and the like, which are for Python."""
     for arguments, told in [
         (["get", tmp_path / "none", "a"], "there is no database here: give its directory; for an engine of another package, its "
-                                          "--engine too"),
+                                          "--engine (convert: --source-engine) too"),
         (["delete", tmp_path / "none", "a"], "there is no database here: give its directory"),
         (["compact", tmp_path / "none"], "there is no database here: give its directory"),
         (["get", filled, "a", "--engine", "hashlog"], "it is a database of the engine lsm: leave out --engine hashlog"),

@@ -114,9 +114,9 @@ class Entrance(asyncio.Protocol):
         seconds = self._crowd.settings.head_seconds
         shaking = self._loop.create_task(self._loop.start_tls(transport, self, self._context, server_side=True,
                                                               ssl_handshake_timeout=seconds))
-        await asyncio.sleep(0)                      # from here on the transport is the handshake's, whose beginning is called for;
-        self._loop.call_soon(self._hand_over, transport)        # this comes behind it, and before anything is read
         try:
+            await asyncio.sleep(0)                  # from here on the transport is the handshake's, whose beginning is called for;
+            self._loop.call_soon(self._hand_over, transport)    # this comes behind it, and before anything is read
             # not by the handshake's own timer alone, which uvloop never sets for who leaves before it has sent a byte
             secure: Any = await asyncio.wait_for(shaking, seconds + HANDSHAKE_GRACE_SECONDS)
         except (OSError, asyncio.TimeoutError):
@@ -124,6 +124,7 @@ class Entrance(asyncio.Protocol):
             transport.abort()
             return
         finally:
+            shaking.cancel()
             self._crowd.leave(self, self._peer)
         if secure is None or secure.is_closing():
             return
@@ -151,6 +152,7 @@ class Entrance(asyncio.Protocol):
         """Before the handshake began."""
         if self._task is not None:
             self._task.cancel()
+        self._crowd.leave(self, self._peer)             # a task that never began has no end, either
 
     def data_received(self, data: bytes) -> None:
         self._early.append(data)
