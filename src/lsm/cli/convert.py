@@ -1,5 +1,4 @@
 """`lsm convert`: a database copied into another engine, and compared."""
-import os
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -33,8 +32,7 @@ def convert(
     from lsm.cli.bar import bar
 
     with Watch("convert") as watch, bar() as progress:
-        staging = Path(f"{os.path.abspath(destination)}{STAGING}")
-        watch.leftovers += [staging] * (not os.path.lexists(staging))
+        watch.unfinished(destination, STAGING)
         tasks = {}
 
         def tell(step: str, rows: int, total: int | None) -> None:

@@ -1,5 +1,4 @@
 """`lsm salvage`: what is still provably right of a damaged database, written into a new one."""
-import os
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -31,8 +30,7 @@ def salvage(
     from lsm.cli.bar import bar
 
     with Watch("salvage") as watch, bar() as progress:
-        staging = Path(f"{os.path.abspath(destination)}{STAGING}")
-        watch.leftovers += [staging] * (not os.path.lexists(staging))
+        watch.unfinished(destination, STAGING)
         tasks = {}
 
         def tell(step: str, done: int, total: int) -> None:

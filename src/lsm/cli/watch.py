@@ -46,6 +46,11 @@ class Watch:
         self._thread.join()
         os.close(self._read)
 
+    def unfinished(self, destination: str | os.PathLike[str], suffix: str) -> None:
+        """What is being made for `destination` under its name and `suffix`, unless somebody else's stands there already."""
+        staging = Path(f"{os.path.abspath(destination)}{suffix}")
+        self.leftovers += [staging] * (not os.path.lexists(staging))
+
     def _run(self) -> None:
         if self._interrupted(None) and self._interrupted(time.monotonic() + GRACE) is not False:
             for _ in range(REMOVING_TRIES):

@@ -55,8 +55,8 @@ class Appended:
             self.lose(*self._last, 0, f"writes {self._expected} to {self._synced}, which had been synced, are missing",
                       self._synced)
 
-    def data(self, number: int, size: int | None = None) -> bytes | None:
-        found = self.source.read(self.name_of(number), 0, size)
+    def data(self, number: int) -> bytes | None:
+        found = self.source.read(self.name_of(number))
         self.read += len(found or b"")
         return found
 
