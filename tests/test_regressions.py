@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -341,3 +342,56 @@ def test_the_plain_core_gives_its_lock_back_where_nothing_can_be_written_any_mor
     other.lock()
     other.close()
     directory.close()
+
+
+def test_a_list_that_cannot_grow_gives_nothing_back_twice(path):
+    """Found by the rig (memory): Cython 3.3.1 gave the item of a compiled list comprehension back twice when the list had no room:
+    the names of a directory, the blocks of a table, the rows of a column. That broke the allocator of who tries it here."""
+    pytest.importorskip("_testcapi")
+    with lsm.open(path, compression="none") as db:
+        db.write_many((b"%04d" % i, bytes(100)) for i in range(400))
+        db.compact()
+    program = textwrap.dedent("""
+        import sys, _testcapi, lsm
+        from lsm import _core
+        db = lsm.open(sys.argv[1], read_only=True)
+        directory = _core.Directory(sys.argv[1])
+        chunk = next(db.scan_chunks())
+        table = _core.Table(directory, next(n for n in directory.list() if n.endswith(".table")), _core.BlockCache(1 << 20))
+        for call in (directory.list, chunk.keys.tolist, lambda: chunk.values[1:300], lambda: table.blocks):
+            expected = call()
+            for at in range(600):
+                _testcapi.set_nomemory(at, at + 1)
+                try:
+                    answer = call()
+                except MemoryError:
+                    continue
+                finally:
+                    _testcapi.remove_mem_hooks()
+                assert answer == expected
+        print("well")
+    """)
+    ended = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, timeout=120,
+                           env={**os.environ, "PYTHONMALLOC": "pymalloc", "PYTHONPATH": os.pathsep.join(sys.path)})
+    assert ended.stdout.strip() == "well", (ended.returncode, ended.stderr[-2000:])
+
+
+@pytest.mark.parametrize("engine", ["lsm", "pylsm", "hashlog"])
+def test_close_without_memory_to_end_the_background_thread_is_asked_for_again(path, engine, monkeypatch):
+    """The thread went on, while its files and the lock were given away, and a second close did nothing."""
+    db = lsm.open(path, engine=engine)
+    db[b"a"] = b"1"
+    background = db._background()
+
+    def no_memory(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(background, "stop", no_memory)
+        with pytest.raises(MemoryError):
+            db.close()
+        with pytest.raises(lsm.LockedError):
+            lsm.open(path, engine=engine)
+    db.close()
+    with lsm.open(path, engine=engine) as again:
+        assert again[b"a"] == b"1"

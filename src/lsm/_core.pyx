@@ -122,6 +122,7 @@ include "binding/parts.pxi"
 include "binding/sealed.pxi"
 include "binding/timing.pxi"
 include "binding/preparer.pxi"
+include "binding/stand_in.pxi"
 include "binding/gate.pxi"
 include "binding/sync.pxi"
 

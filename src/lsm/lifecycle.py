@@ -69,7 +69,7 @@ class Lifecycle(OtherHalf):
             raise TypeError(f"{self!r}: a database is opened once: make another one with lsm.open")
         self._process = os.getpid()
         self._close_lock = threading.RLock()
-        self._finishing = threading.Lock()      # taken by who ends everything, and never given back
+        self._finishing = threading.Lock()      # taken by who ends everything, and kept once that is done
         self.path = os.fsdecode(path)
         self.read_only = read_only
         self._directory = directory or directory_at(self.core, path, create and not read_only, read_only)
@@ -82,7 +82,10 @@ class Lifecycle(OtherHalf):
                 lock(self._directory, lock_timeout)
                 self._uninterrupted(lambda: to_write(self._directory))
         except BaseException:
-            self._uninterrupted(self._give_up_opening)
+            try:
+                self._uninterrupted(self._give_up_opening)
+            except MemoryError:
+                self._give_up_opening()         # it takes its chances; what it cannot do goes with `self`
             raise
         _alive.add(self)
         self._open_gate(read_only=read_only)
@@ -167,15 +170,24 @@ class Lifecycle(OtherHalf):
         return background is not None and background.is_this_thread()
 
     def _finish(self) -> None:
-        """End everything, the lock last. A background thread that does not end keeps it: it may still be writing."""
+        """End everything, once; what could not be done, for want of memory, is done by who closes again."""
         if not self._finishing.acquire(blocking=False):
             return
+        finished = False
+        try:
+            self._end()
+            finished = True
+        finally:
+            if not finished:
+                self._finishing.release()
+
+    def _end(self) -> None:
+        """The lock goes last. A background thread that does not end keeps it: it may still be writing."""
         self._close_gate()
         _alive.discard(self)
         background = self._background()
-        ended = True
+        ended = background is None or background.stop()
         try:
-            ended = background is None or background.stop()
             if ended and background is not None and self._failure is None:
                 self._settle()
         except Exception as error:
@@ -185,10 +197,11 @@ class Lifecycle(OtherHalf):
                 self._let_go(ended)
             except MemoryError:                 # none for the empty things that take the place of the full: those go with `self`
                 logger.warning("%s: closed for want of memory with some of it kept, until this object goes", self.path)
-            if ended:
-                self._directory.close()
-            else:
-                logger.error("%s: the background thread does not end; the lock is kept until the process does", self.path)
+            finally:
+                if ended:
+                    self._directory.close()
+                else:
+                    logger.error("%s: the background thread does not end; the lock is kept until the process does", self.path)
 
     def __del__(self) -> None:
         if logger is None:                     # the interpreter ends, and has emptied this module: the logs keep it all

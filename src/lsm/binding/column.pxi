@@ -69,8 +69,14 @@ cdef class Column:
 
     def tolist(self):
         """The rows as a list of bytes."""
-        cdef size_t i
-        return [self.row(i) for i in range(self.rows.count)]
+        return self.rows_at(range(<Py_ssize_t>self.rows.count))
+
+    cdef list rows_at(self, places):
+        cdef list found = []
+        cdef size_t at
+        for at in places:
+            found.append(self.row(at))
+        return found
 
     cdef inline bytes row(self, size_t i):
         return PyBytes_FromStringAndSize(<const char *>self.rows.data + self.rows.ends[i],
@@ -82,7 +88,7 @@ cdef class Column:
     def __getitem__(self, index):
         cdef Py_ssize_t at
         if isinstance(index, slice):
-            return [self.row(at) for at in range(*index.indices(len(self)))]
+            return self.rows_at(range(*index.indices(len(self))))
         at = _operator.index(index)
         if at < 0:
             at += len(self)
@@ -159,7 +165,7 @@ cdef class Chunk:
     @property
     def nbytes(self):
         """The number of bytes of its keys and values."""
-        return sum([column.nbytes for column in (self.keys, self.values) if column is not None])
+        return sum(column.nbytes for column in (self.keys, self.values) if column is not None)
 
     def __iter__(self):
         """Its rows as a scan gives them: pairs, or keys, or values."""

@@ -263,7 +263,7 @@ cdef class Directory:
                 self.refuse(error, "", "listing the directory")
             if names.size == 0:
                 return []
-            return sorted(_os.fsdecode(name) for name in names.text[:names.size - 1].split(b"\0"))
+            return sorted(map(_os.fsdecode, names.text[:names.size - 1].split(b"\0")))
         finally:
             free(names.text)
 

@@ -26,8 +26,6 @@ cdef enum Shut:
     GATE_SHUT = 3               # neither read nor written
 
 
-cdef double LOOK_SECONDS = 0.5      # between two looks for signals, and whether this is the child of a fork by now
-
 GATE_CLOSED_FLAG = GATE_CLOSED
 GATE_FORKED_FLAG = GATE_FORKED
 GATE_SLOW_FLAG = GATE_SLOW
@@ -38,23 +36,6 @@ def forked():
     """In the child of a fork: what was opened before is the parent's, and nothing of it is removed from here."""
     global fork_generation
     fork_generation += 1
-
-
-def _work_for_another(work, another, dict stand_ins, list outcome, done):
-    """Whatever raises, for want of memory too, `done` is released: `another` waits for it. `outcome` has one place."""
-    me = None
-    try:
-        me = PyThread_get_thread_ident()
-        stand_ins[me] = another
-        work()
-        outcome[0] = None
-    except BaseException as error:
-        outcome[0] = error
-    finally:
-        try:
-            stand_ins.pop(me, None)
-        finally:
-            done.release()
 
 
 cdef class Gate:
@@ -202,27 +183,30 @@ cdef class Gate:
         interrupts): then this one makes it. In the child of a fork that a handler made the other thread is not there.
         """
         cdef unsigned long generation = fork_generation
+        cdef StandIn stand_in
         if sys.is_finalizing() or threading.current_thread() is not threading.main_thread():
             return work()
-        outcome = [None]
-        done = _thread.allocate_lock()
-        done.acquire()
+        stand_in = StandIn(work)
         try:
-            _thread.start_new_thread(_work_for_another, (work, PyThread_get_thread_ident(), self.stand_ins, outcome, done))
-        except RuntimeError:
-            return work()                       # no more threads to be had: then it takes its chances
+            _thread.start_new_thread(stand_in.make, (PyThread_get_thread_ident(), self.stand_ins))
+        except BaseException as error:          # want of memory may be told though the thread was begun
+            if stand_in.call_off():
+                if isinstance(error, RuntimeError):
+                    return work()               # no thread to be had: then it takes its chances
+                raise
         interrupted = None
         while True:
             try:
-                PyErr_CheckSignals()            # no other step here would run a handler whose signal came before the wait
-                if done.acquire(True, LOOK_SECONDS):
+                if stand_in.wait():
                     break
             except BaseException as error:
                 interrupted = error
             if generation != fork_generation:
                 self._refuse()
-        if outcome[0] is not None:
-            raise outcome[0]
+        if stand_in.raised is not None:
+            raise stand_in.raised
+        if not stand_in.made:
+            raise MemoryError
         if interrupted is not None:
             raise interrupted
 

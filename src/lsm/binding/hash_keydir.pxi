@@ -73,12 +73,16 @@ cdef class HashKeydir(Writer):
         when that changes."""
         cdef uint64_t first = min(files) if files else 1
         cdef uint64_t count = max(files) - first + 1 if files else 1
-        cdef FileSlot *slots = <FileSlot *>calloc(count, sizeof(FileSlot))
+        cdef FileSlot *slots
         cdef FileSlot *before = self.slots
         cdef dict replaced = self.files
         cdef DataFile file
         cdef DataFile was = self.active
-        cdef list heirs = [file for file in files.values() if (<DataFile>file).before is not None]
+        cdef list heirs = []
+        for file in files.values():
+            if file.before is not None:
+                heirs.append(file)
+        slots = <FileSlot *>calloc(count, sizeof(FileSlot))
         if slots == NULL:
             raise MemoryError
         for number, file in files.items():

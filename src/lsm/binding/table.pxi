@@ -25,7 +25,7 @@ from lsm.core.table_verify cimport TableVerified, check_restarts, table_verified
 cdef unsigned long fork_generation = 0
 
 cdef dict _COMPRESSION_IDS = {"none": COMPRESSION_NONE, "lz4": COMPRESSION_LZ4, "zstd": COMPRESSION_ZSTD}
-compressions = tuple(name for name, number in _COMPRESSION_IDS.items() if compression_built(number))
+compressions = tuple(filter(lambda name: compression_built(_COMPRESSION_IDS[name]), _COMPRESSION_IDS))
 
 
 cdef dict facts_of_properties(const TableProperties *properties):
@@ -171,8 +171,11 @@ cdef class Table:
     def blocks(self):
         """(offset, size in the file, separator) of each data block."""
         cdef size_t i
-        return [(self.table.index.block_at[i], table_index_block_size(&self.table.index, i),
-                 bytes_of_slice(table_index_key(&self.table.index, i))) for i in range(self.table.index.count)]
+        cdef list found = []
+        for i in range(self.table.index.count):
+            found.append((self.table.index.block_at[i], table_index_block_size(&self.table.index, i),
+                          bytes_of_slice(table_index_key(&self.table.index, i))))
+        return found
 
     def cursor(self, bint scan=False):
         """A cursor over all versions of all keys; `scan`: reads ahead and leaves the cache alone."""
@@ -194,6 +197,7 @@ cdef class Table:
         cdef uint32_t expected = crc if has_crc else 0
         cdef TableVerified verified
         cdef Fault fault
+        cdef list found = []
         cdef size_t i
         cdef int answer
         with nogil:
@@ -201,7 +205,8 @@ cdef class Table:
         try:
             if answer != 0:
                 raise_fault(&fault, self.directory.path)
-            found = [error_of_fault(&verified.damage[i], self.directory.path) for i in range(verified.damages)]
+            for i in range(verified.damages):
+                found.append(error_of_fault(&verified.damage[i], self.directory.path))
         finally:
             table_verified_free(&verified)
         return verified.bytes, verified.blocks, verified.entries, found

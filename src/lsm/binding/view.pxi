@@ -34,7 +34,7 @@ cdef class View:
     cdef Walk *resting                      # of the last reader that was done with it, or NULL
 
     def __init__(self, Directory directory not None, tuple memtables not None, tuple levels not None):
-        cdef tuple deeper = tuple([level for level in levels[1:] if level])
+        cdef tuple deeper = tuple(filter(None, levels[1:]))
         cdef tuple young = levels[0] if levels else ()
         cdef tuple level
         cdef size_t i
