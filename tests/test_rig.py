@@ -9,7 +9,7 @@ import pytest
 from rig import __main__ as door, damage, histories, scenes, scorecard
 from rig.faultlist import OF_CORE, OF_PYTHON, Fault
 from rig.planted import replaced
-from rig.tally import Tally
+from rig.tally import Tally, ending
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +74,15 @@ def test_a_violation_is_told_with_what_repeats_it(capsys):
         raise AssertionError("wrong")
     assert tally.wrong == 1 and tally.record(4)["first"][0]["round"] == 3
     assert "run.py rig power --engine lsm --seed 7 --round 3" in capsys.readouterr().out
+
+
+def test_what_does_not_end_is_a_violation(monkeypatch):
+    monkeypatch.setattr("rig.tally.HANG", 1)
+    tally = Tally("faults", "lsm", "0", quiet=True)
+    with tally.watching("kind"), ending():
+        while True:
+            pass
+    assert tally.wrong == 1 and "not done after 1 s" in tally.violations[0]["what"]
 
 
 def test_a_fault_is_planted_in_one_place_or_not_at_all():

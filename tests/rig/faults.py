@@ -12,6 +12,7 @@ import fault_engine
 import test_hashlog_faults
 from fault_engine import check_no_room, measured
 from rig.subjects import SUBJECTS
+from rig.tally import ending
 
 ROW, ENGINES, ROUNDS = "R6, R7, R8", tuple(SUBJECTS), 1
 HELP = "a round: one workload, all of its operations failed in the four ways, each sync, and 100 sizes of the disk"
@@ -34,10 +35,10 @@ def play(engine, seed, number, tally):
               for error in (errno.EIO, errno.ENOSPC) for sticky in (False, True) for at in range(steps + 2)]
     for plan, what in plans:
         if rng.randrange(SHARE[engine]) == 0:
-            with tally.watching(what, str(plan)):
+            with tally.watching(what, str(plan)), ending():
                 tally.count("states checked afterwards", fault_engine.play(make, doing, seed, plan, every=8))
             tally.count(f"operations: {what}")
     for size in range(0, SIZES, SHARE[engine]):
-        with tally.watching("full disk", f"[size {size} of {SIZES}]"):
+        with tally.watching("full disk", f"[size {size} of {SIZES}]"), ending():
             check_no_room(begin, doing, seed, (room + BEYOND) * size // SIZES)
         tally.count("sizes of a full disk")

@@ -10,6 +10,7 @@ import sys
 import crash
 from crash_engine import abandon
 from rig.subjects import SUBJECTS, story
+from rig.tally import ending
 
 ROW, ENGINES, ROUNDS = "R2", tuple(SUBJECTS), 2
 HELP = "a round: one story of 20 to 80 batches, every state of it in both models"
@@ -51,7 +52,7 @@ def try_states(run, found, tally, rng=None, every=1):
     for model, state in found:
         if rng is not None and rng.randrange(every):
             continue
-        with tally.watching("crash state", lambda state=state, model=model: told(state, model)):
+        with tally.watching("crash state", lambda state=state, model=model: told(state, model)), ending():
             run.check(state)
         tally.distinct("distinct crash states", crash.digest(state.files))
         tally.count(f"states, {model} model")

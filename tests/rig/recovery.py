@@ -9,6 +9,7 @@ from crash import states
 from lsm import _core
 from rig.power import both
 from rig.subjects import SUBJECTS, story
+from rig.tally import ending
 
 ROW, ENGINES, ROUNDS = "R4", tuple(SUBJECTS), 2
 HELP = "a round: 12 crash states of a story, 60 states of the recovery from each, 2 of the recovery from those"
@@ -30,7 +31,7 @@ def play(engine, seed, number, tally):
 def again(run, files, p, rng, tally, context, depth=2):
     for model, second in chosen(both(recovered(run, files)), SECOND if depth == 2 else THIRD, rng):
         how = f"{context} then [{model} model, before operation {second.point}, {second.description}]"
-        with tally.watching("crash in recovery", how):
+        with tally.watching("crash in recovery", how), ending():
             assert run.check_files(second.files, (p, p), again=False) == p
         tally.count("crashes in recovery" if depth == 2 else "crashes in the recovery from a crash in recovery")
         if depth == 2 and rng.random() < 0.2:

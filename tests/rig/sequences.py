@@ -6,6 +6,7 @@ import random
 
 from rig.power import both, try_states
 from rig.subjects import SUBJECTS
+from rig.tally import ending
 from crash import process_bounds
 from crash_engine import process_states
 from test_crash_sequences import SEQUENCES, STEPS, small_database
@@ -34,7 +35,7 @@ def play(engine, seed, number, tally):
         try_states(run, both(run.journal, start=before), tally, random.Random(str(sequence)), every)
         for point, files in process_states(run.journal):
             if point > before:
-                with tally.watching("killed", f"[{start}: {sequence}, before operation {point}]"):
+                with tally.watching("killed", f"[{start}: {sequence}, before operation {point}]"), ending():
                     run.check_files(files, process_bounds(run.journal[:point]))
                 tally.count("killed at operations")
         run.db.close()

@@ -5,6 +5,7 @@ Thread rule: one thread counts.
 """
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 SHOWN = 20              # violations that are kept with their text; all are counted
 PROGRESS = 10           # seconds between two lines of progress
+HANG = 120              # seconds after which what takes a fraction of one is taken for a hang
 
 
 class Skipped(Exception):
@@ -24,6 +26,25 @@ class Skipped(Exception):
 
 class Enough(Exception):
     """One violation was asked for, and found."""
+
+
+class Hang(BaseException):
+    """It did not end; nothing that is being tried may catch this."""
+
+
+@contextlib.contextmanager
+def ending():
+    """Raise Hang in what is done inside and does not end. In the main thread, for code that comes back to Python."""
+    def too_long(*_):
+        raise Hang(f"not done after {HANG} s")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(HANG)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class Tally:
