@@ -5,6 +5,7 @@
                                         (what mutates for those in Python is built when it is first needed)
     fuzz run PARSER... --executions N   so many inputs each; counts are kept, and added to those of the runs before
     fuzz keep                           the corpora made small: the fewest inputs that reach all that was reached
+    fuzz counts                         the counts so far, kept for the scorecard (docs/reliability/fuzz.json)
 
 Needs for the parsers in C: clang with its compiler-rt (Debian: clang-14 libfuzzer-14-dev), and the shared library of Python.
 A violation ends a run with status 1, and its input stands under build/fuzz/found/.
@@ -19,9 +20,11 @@ import subprocess
 import sys
 import sysconfig
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 
 from fuzz import plain, seeds
+from rig.tally import commit
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HERE = ROOT / "tests" / "fuzz"
@@ -134,16 +137,24 @@ def keep():
                 shutil.copy(path, kept / path.name)
 
 
+def counts():
+    """All parsers' executions and violations, with commit and date."""
+    told = json.loads((BUILD / "counts.json").read_text())
+    kept = {"commit": commit(), "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"), "counts": {
+        parser: {name: told[parser][name] for name in ("executions", "violations")} for parser in (*PARSERS, *plain.PARSERS)}}
+    (ROOT / "docs" / "reliability" / "fuzz.json").write_text(json.dumps(kept, indent=1) + "\n")
+
+
 def main(given=None):
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("seeds", "build", "run", "keep"))
+    parser.add_argument("command", choices=("seeds", "build", "run", "keep", "counts"))
     parser.add_argument("parsers", nargs="*", metavar="PARSER", help=f"of {', '.join((*PARSERS, *plain.PARSERS))}; none: each")
     parser.add_argument("--executions", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args(given)
     if asked.command == "run":
         return int(any([run(name, asked.executions, asked.seed) for name in asked.parsers or (*PARSERS, *plain.PARSERS)]))
-    {"seeds": lambda: seeds.write(CORPUS), "build": build, "keep": keep}[asked.command]()
+    {"seeds": lambda: seeds.write(CORPUS), "build": build, "keep": keep, "counts": counts}[asked.command]()
     return 0
 
 

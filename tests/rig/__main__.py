@@ -22,7 +22,7 @@ from rig.tally import ROOT, Enough, Skipped, Tally
 
 PEERS = ("peer_kill", "peer_power", "peer_errors", "peer_syncs", "peer_damage")
 ROWS = ("kill", "power", "sequences", "recovery", "faults", "cuts", "thin", "damage", "memory", "options", "histories",
-        "clocks", "planted", "coverage", *PEERS)
+        "clocks", "planted", *PEERS)
 KEPT = ROOT / "docs" / "reliability"
 
 
