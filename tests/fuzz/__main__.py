@@ -4,6 +4,7 @@
     fuzz build                          the parsers in C, with clang: libFuzzer, AddressSanitizer, UndefinedBehaviorSanitizer
                                         (what mutates for those in Python is built when it is first needed)
     fuzz run PARSER... --executions N   so many inputs each; counts are kept, and added to those of the runs before
+    fuzz run ... --guided               those in Python guided by coverage (Atheris) and not by outcomes: fewer, and others
     fuzz keep                           the corpora made small: the fewest inputs that reach all that was reached
     fuzz counts                         the counts so far, kept for the scorecard (docs/reliability/fuzz.json)
 
@@ -31,6 +32,7 @@ HERE = ROOT / "tests" / "fuzz"
 CORPUS = ROOT / "tests" / "corpus"
 BUILD = ROOT / "build" / "fuzz"
 PARSERS = {"log": 2048, "payload": 512, "data": 2048, "hint": 512, "block": 1024, "table": 2048}     # longest input, bytes
+EACH = (*PARSERS, *plain.PARSERS)
 LIMITS = ["-timeout=1", "-malloc_limit_mb=64", "-rss_limit_mb=2048"]
 SANITIZERS = "address,undefined"
 # What guides the fuzzer: the parsers, not the interface to Python that is compiled along.
@@ -79,32 +81,40 @@ def build():
                         "-lpthread", "-o", BUILD / parser], check=True, cwd=ROOT)
 
 
-def run(parser, executions, seed):
-    """So many inputs to one parser; what was counted. Exits at a violation."""
+def run(parser, executions, seed, guided):
+    """So many inputs to one parser; was there a violation?"""
     work = BUILD / "corpus" / parser
     found = BUILD / "found"
     for place in (work, found):
         place.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
-    if parser in plain.PARSERS:
+    guided = guided or parser in PARSERS
+    if guided:
+        done, wrong = by_libfuzzer([
+            *([BUILD / parser, f"-max_len={PARSERS[parser]}"] if parser in PARSERS else [sys.executable, "-m", "fuzz.guided", parser]),
+            f"-runs={executions}", f"-seed={seed}", *LIMITS, f"-artifact_prefix={found}/{parser}-", "-print_final_stats=1",
+            work, CORPUS / parser])
+    else:
         if not (BUILD / "mutator.so").exists():
             build_mutator()
         sys.path.insert(0, str(BUILD))
         done, wrong = plain.run(parser, executions, seed, work, CORPUS / parser, found)
-    else:
-        command = [BUILD / parser, f"-runs={executions}", f"-seed={seed}", f"-max_len={PARSERS[parser]}", *LIMITS,
-                   f"-artifact_prefix={found}/{parser}-", "-print_final_stats=1", work, CORPUS / parser]
-        ended = subprocess.run(command, stderr=subprocess.PIPE, text=True,
-                               env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"})
-        counted = re.search(r"stat::number_of_executed_units: +(\d+)", ended.stderr)
-        done, wrong = int(counted[1]) if counted else 0, ended.returncode != 0
-        if wrong:
-            print(ended.stderr[-6000:], file=sys.stderr)
-    note(parser, done, time.monotonic() - begun, seed, wrong)
+    note(parser, done, time.monotonic() - begun, seed, wrong, guided)
     return wrong
 
 
-def note(parser, done, seconds, seed, wrong):
+def by_libfuzzer(command):
+    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True,
+                           env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"})
+    if "No module named 'atheris'" in ended.stderr:
+        sys.exit("fuzz: the parsers in Python are guided by Atheris: pip install atheris")
+    counted = re.search(r"stat::number_of_executed_units: +(\d+)", ended.stderr)
+    if ended.returncode != 0:
+        print(ended.stderr[-6000:], file=sys.stderr)
+    return int(counted[1]) if counted else 0, ended.returncode != 0
+
+
+def note(parser, done, seconds, seed, wrong, guided):
     """Several may run beside each other."""
     with open(BUILD / "counts.json", "a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -112,6 +122,7 @@ def note(parser, done, seconds, seed, wrong):
         counts = json.loads(file.read() or "{}")
         mine = counts.setdefault(parser, {"executions": 0, "seconds": 0, "violations": 0, "seeds": []})
         mine["executions"] += done
+        mine["guided"] = mine.get("guided", 0) + done * guided
         mine["seconds"] += round(seconds)
         mine["violations"] += bool(wrong)
         mine["seeds"].append(seed)
@@ -123,7 +134,7 @@ def note(parser, done, seconds, seed, wrong):
 
 def keep():
     """What libFuzzer thinks necessary, the small ones of it; of the parsers in Python plain.py keeps few anyhow."""
-    for parser in (*PARSERS, *plain.PARSERS):
+    for parser in EACH:
         work, kept = BUILD / "corpus" / parser, CORPUS / parser
         if parser in PARSERS and work.exists():
             merged = BUILD / "merged" / parser
@@ -141,19 +152,20 @@ def counts():
     """All parsers' executions and violations, with commit and date."""
     told = json.loads((BUILD / "counts.json").read_text())
     kept = {"commit": commit(), "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"), "counts": {
-        parser: {name: told[parser][name] for name in ("executions", "violations")} for parser in (*PARSERS, *plain.PARSERS)}}
+        parser: {name: told[parser][name] for name in ("executions", "guided", "violations")} for parser in EACH}}
     (ROOT / "docs" / "reliability" / "fuzz.json").write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def main(given=None):
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("seeds", "build", "run", "keep", "counts"))
-    parser.add_argument("parsers", nargs="*", metavar="PARSER", help=f"of {', '.join((*PARSERS, *plain.PARSERS))}; none: each")
+    parser.add_argument("parsers", nargs="*", metavar="PARSER", help=f"of {', '.join(EACH)}; none: each")
     parser.add_argument("--executions", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--guided", action="store_true")
     asked = parser.parse_args(given)
     if asked.command == "run":
-        return int(any([run(name, asked.executions, asked.seed) for name in asked.parsers or (*PARSERS, *plain.PARSERS)]))
+        return int(any([run(name, asked.executions, asked.seed, asked.guided) for name in asked.parsers or EACH]))
     {"seeds": lambda: seeds.write(CORPUS), "build": build, "keep": keep, "counts": counts}[asked.command]()
     return 0
 
