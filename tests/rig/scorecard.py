@@ -99,9 +99,9 @@ something else knows how much there was: ours is closed without a log. In a live
 FUZZ_HEAD = """
 ## Parsers, fuzzed (R16)
 
-Inputs to each parser of hostile bytes ([SECURITY](../SECURITY.md) says what is allowed of them): `python -m fuzz` in `tests/`. Those in C
-by libFuzzer; those in Python by Atheris, guided by coverage, and by a mutator of our own, guided by outcomes, which tries several
-times as many in the time.
+Inputs to each parser of hostile bytes ([SECURITY](../SECURITY.md) says what is allowed of them): `python -m fuzz` in `tests/`.
+Those in C by libFuzzer; those in Python by Atheris, guided by coverage, and by a mutator of our own, guided by outcomes, which tries
+twice as many in the time.
 """
 
 DETAILS_HEAD = """
