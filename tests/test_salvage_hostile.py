@@ -128,21 +128,26 @@ def test_a_batch_in_a_batch_is_nothing_that_was_written(tmp_path):
     assert rows == {b"a": b"1", b"b": b"2"} and told.damage
 
 
+def lose_sector(patch, file, at):
+    """The disk does not give back byte `at` of the file."""
+    genuine, where = os.pread, file.stat().st_ino
+
+    def pread(descriptor, size, offset):
+        if os.fstat(descriptor).st_ino == where and offset <= at < offset + size:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return genuine(descriptor, size, offset)
+
+    patch.setattr(os, "pread", pread)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_sector_that_cannot_be_read_costs_what_stood_in_it(tmp_path, engine, monkeypatch):
     database(tmp_path, engine, [], closed=True)
     with lsm.open(tmp_path / "db", engine=engine) as db:
         db.write_many((b"k%05d" % number, b"v%d" % number * 20) for number in range(5000))
     file = max((tmp_path / "db").glob("*.table" if engine == "lsm" else "*.data"), key=lambda file: file.stat().st_size)
-    genuine, bad, where = os.pread, 65536, file.stat().st_ino
-
-    def pread(descriptor, size, offset):
-        if os.fstat(descriptor).st_ino == where and offset <= bad < offset + size:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return genuine(descriptor, size, offset)
-
     with monkeypatch.context() as patch:
-        patch.setattr(os, "pread", pread)
+        lose_sector(patch, file, 65536)
         told, rows = rescued(tmp_path)
     assert 4500 < len(rows) < 5000 and not told.doubtful
     assert all(rows[key] == b"v%d" % int(key[1:]) * 20 for key in rows)
@@ -155,16 +160,9 @@ def test_a_sector_that_cannot_be_read_costs_what_stood_in_it(tmp_path, engine, m
 def test_a_sector_that_cannot_be_read_does_not_look_like_the_end(tmp_path, engine, monkeypatch):
     """Zeros behind the last whole record are the room that was made ready: the older value was called certain."""
     file = database(tmp_path, engine, [(b"k", b"old"), (b"pad", b"p" * 8100), (b"k", b"new" * 300)])
-    last, genuine, where = 8192, os.pread, file.stat().st_ino
-    assert file.read_bytes().rindex(b"new" * 300) > last
-
-    def pread(descriptor, size, offset):
-        if os.fstat(descriptor).st_ino == where and offset <= last < offset + size:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return genuine(descriptor, size, offset)
-
+    assert file.read_bytes().rindex(b"new" * 300) > 8192
     with monkeypatch.context() as patch:
-        patch.setattr(os, "pread", pread)
+        lose_sector(patch, file, 8192)
         patch.setattr(tree, "recovery", SimpleNamespace(replay=refuse))
         patch.setattr(hashed, "HashLog", refuse)
         told = lsm.salvage(tmp_path / "db", tmp_path / "out")

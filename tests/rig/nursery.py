@@ -6,6 +6,7 @@ whose death, hang or signal is an answer like any other.
                                                                         # ("signal", number) | ("hang", seconds)
 Requests and answers are pickles; functions are named by module and name, so that the child finds its own.
 """
+import contextlib
 import importlib
 import os
 import pickle
@@ -14,7 +15,12 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
+
+from rig.peers import missing
+from rig.tally import Skipped
 
 HANG = 20               # seconds after which a child counts as hung
 IMPORTED = ("rig.peers",)
@@ -39,6 +45,16 @@ class Nursery:
         self.process.stdin.close()
         self.process.wait(60)
         self.process.stdout.close()
+
+
+@contextlib.contextmanager
+def trying(engine):
+    """(a nursery, an empty place) to try this engine in, if it is installed."""
+    lacking = missing(engine)
+    if lacking:
+        raise Skipped(f"{lacking} is not installed")
+    with tempfile.TemporaryDirectory(prefix="lsm-rig-") as place, Nursery() as nursery:
+        yield nursery, Path(place)
 
 
 def send(stream, what):

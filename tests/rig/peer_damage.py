@@ -4,13 +4,11 @@ An engine may answer rightly or tell of damage. It may not answer wrongly, die, 
 for: nothing that follows tells whether it was whole.
 """
 import random
-import tempfile
 from pathlib import Path
 
-from rig.nursery import Nursery
+from rig.nursery import trying
 from rig.peer_power import history, lay_out
-from rig.peers import OURS, PEERS, missing
-from rig.tally import Skipped
+from rig.peers import OURS, PEERS
 
 ROW, ENGINES, ROUNDS = "R9, R11", tuple(PEERS), 1
 HELP = "a round: 500 bits flipped in a closed database, 500 in one with a live log, 200 files cut, each removed and zeroed"
@@ -67,11 +65,8 @@ def damages(files, rng, live):
 
 
 def play(engine, seed, number, tally):
-    if missing(engine):
-        raise Skipped(f"{missing(engine)} is not installed")
     seed = f"peers {seed} {number}"
-    with tempfile.TemporaryDirectory(prefix="lsm-rig-") as place, Nursery() as nursery:
-        place = Path(place)
+    with trying(engine) as (nursery, place):
         for live in (False, True):
             nursery.ask(__name__, "make", engine, seed, str(place / f"db{live}"), not live)
             files, rng = files_of(place / f"db{live}"), random.Random(f"{seed} {live}")

@@ -4,15 +4,13 @@ The story stops at the first error its engine raises, or goes on to its end when
 What another one then finds holds all that was acknowledged, and is a moment of the story.
 """
 import errno
-import tempfile
 from pathlib import Path
 
 from crash import bounds
 from rig import recorder
-from rig.nursery import Nursery
+from rig.nursery import trying
 from rig.peer_power import history, judge, outcome_of
-from rig.peers import PEERS, missing
-from rig.tally import Skipped
+from rig.peers import PEERS
 
 ROW, ENGINES, ROUNDS = "R6", tuple(PEERS), 1
 HELP = "a round: a story of 30 batches, in which up to 120 calls fail in turn, once and from then on"
@@ -37,11 +35,8 @@ def fail_story(name, seed, place, log, after, sticky):
 
 
 def play(engine, seed, number, tally):
-    if missing(engine):
-        raise Skipped(f"{missing(engine)} is not installed")
     seed = f"peers {seed} {number}"
-    with tempfile.TemporaryDirectory(prefix="lsm-rig-") as place, Nursery() as nursery:
-        place = Path(place)
+    with trying(engine) as (nursery, place):
         steps = nursery.ask(__name__, "fail_story", engine, seed, str(place / "clean"), str(place / "log"), -1, False)[1][0]
         stride = max(1.0, steps / MOST)
         for after in sorted({int(at * stride) for at in range(min(steps, MOST))}):

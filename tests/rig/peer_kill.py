@@ -5,14 +5,11 @@ Nobody catches the signal, so that the process ends between any two instructions
 import os
 import random
 import signal
-import tempfile
-from pathlib import Path
 
 from crash_engine import GONE, random_changes
-from rig.nursery import Nursery
+from rig.nursery import trying
 from rig.peer_power import judge, outcome_of
-from rig.peers import PEERS, missing
-from rig.tally import Skipped
+from rig.peers import PEERS
 
 ROW, ENGINES, ROUNDS = "R1", tuple(PEERS), 1
 HELP = "a round: 200 writers ended one after another on one database"
@@ -52,12 +49,10 @@ def find(name, place, models):
 
 
 def play(engine, seed, number, tally):
-    if missing(engine):
-        raise Skipped(f"{missing(engine)} is not installed")
     seed = f"peers {seed} {number}"
     rng, known, model = random.Random(seed), 0, {}
-    with tempfile.TemporaryDirectory(prefix="lsm-rig-") as place, Nursery() as nursery:
-        path, told = Path(place) / "db", Path(place) / "told"
+    with trying(engine) as (nursery, place):
+        path, told = place / "db", place / "told"
         path.mkdir()
         for life in range(LIVES):
             kind, what = nursery.ask(__name__, "write_on", engine, seed, str(path), str(told), known + 1,

@@ -6,15 +6,13 @@ last started; it can be written to, and is the same after another opening.
 """
 import random
 import shutil
-import tempfile
 from pathlib import Path
 
 import crash
 from crash_engine import random_changes
 from rig import recorder
-from rig.nursery import Nursery
-from rig.peers import GONE, OURS, PEERS, missing
-from rig.tally import Skipped
+from rig.nursery import trying
+from rig.peers import GONE, OURS, PEERS
 
 ROW, ENGINES, ROUNDS = "R2", tuple(PEERS), 1
 HELP = "a round: 120 synced batches recorded, up to 700 states of them in each model"
@@ -89,11 +87,8 @@ def outcome_of(answer):
 
 
 def play(engine, seed, number, tally):
-    if missing(engine):
-        raise Skipped(f"{missing(engine)} is not installed")
     seed = f"peers {seed} {number}"             # the same story for every engine
-    with tempfile.TemporaryDirectory(prefix="lsm-rig-") as place, Nursery() as nursery:
-        place = Path(place)
+    with trying(engine) as (nursery, place):
         journal, files = recorded(nursery, engine, seed, place)
         with tally.watching("round the record"):
             faithful(journal, files, recorder.unseen(place / "log"))

@@ -4,15 +4,14 @@ A write acknowledged after a failed sync is a promise on pages that the kernel h
 power cut may leave (what was pending when the sync failed stays uncertain for ever) must hold every write that was acknowledged.
 """
 import errno
-import tempfile
 from pathlib import Path
 
 import crash
 from rig import recorder
-from rig.nursery import Nursery
+from rig.nursery import trying
 from rig.peer_power import judge, lay_out, outcome_of, some
-from rig.peers import PEERS, missing
-from rig.tally import Skipped, Tally
+from rig.peers import PEERS
+from rig.tally import Tally
 
 ROW, ENGINES, ROUNDS = "R7", tuple(PEERS), 1
 HELP = "a round: 40 synced writes, each of up to 20 syncs fails in turn, then up to 12 states each in both models"
@@ -51,10 +50,7 @@ def look_for(name, place, numbers):
 
 
 def play(engine, seed, number, tally):
-    if missing(engine):
-        raise Skipped(f"{missing(engine)} is not installed")
-    with tempfile.TemporaryDirectory(prefix="lsm-rig-") as place, Nursery() as nursery:
-        place = Path(place)
+    with trying(engine) as (nursery, place):
         nursery.ask(__name__, "go_on", engine, str(place / "clean"), str(place / "log"), -1)
         syncs = sum(o.kind in ("sync", "sync_directory") for o in recorder.journal(place / "log"))
         stride = max(1.0, syncs / SYNCS)
