@@ -75,6 +75,7 @@ before = sorted(os.listdir(sys.argv[1]))
 pid = os.fork()
 if pid == 0:
     import warnings; warnings.simplefilter("ignore")
+    db._background().stop = lambda *_: os._exit(9)      # the thread is the parent's: every exit of a child waited 30 s for it
     {end}
     sys.exit(0)
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
@@ -173,3 +174,113 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
     assert pool.map(square, range(20)) == [number * number for number in range(20)]
 parent_is_well()
 """, path)
+
+
+@pytest.mark.parametrize("engine", ["lsm", "pylsm", "hashlog"])
+def test_a_child_does_not_end_what_its_parent_had_no_memory_to_end(path, engine):
+    """`close` had raised MemoryError; the child's `close` then flushed into the parent's directory, whose rows were lost."""
+    run("""
+        import warnings; warnings.simplefilter("ignore", DeprecationWarning)
+        path, engine = sys.argv[1:]
+        db = lsm.open(path, engine=engine)
+        db.write_many((b"%04d" % n, b"v" * 50) for n in range(2000))
+        background = db._background()
+        stop = background.stop
+        def once(*given):
+            stop(*given)
+            background.stop = stop
+            raise MemoryError
+        background.stop = once
+        try:
+            db.close()
+        except MemoryError:
+            pass
+        before = sorted((entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(path))
+        pid = os.fork()
+        if pid == 0:
+            try:
+                db.get(b"0001")
+            except lsm.ForkedError:
+                db.close()
+                os._exit(0)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert sorted((entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(path)) == before
+        db.close()
+        with lsm.open(path, engine=engine) as again:
+            assert len(again) == 2000 and again.verify()
+    """, path, engine)
+
+
+@pytest.mark.parametrize("when", ["open", "close"])
+@pytest.mark.parametrize("engine", ["lsm", "pylsm", "hashlog"])
+def test_the_child_of_a_fork_that_a_handler_makes_while_it_is_opened_or_closed_hears_of_it(path, engine, when):
+    """The child waited for ever for a thread that only its parent has."""
+    run("""
+        import signal, threading, time, warnings; warnings.simplefilter("ignore", DeprecationWarning)
+        path, engine, when = sys.argv[1:]
+        working, forked = threading.Event(), []
+        def handler(*_):
+            forked.append(os.fork())
+        signal.signal(signal.SIGUSR1, handler)
+        def slowly(work):
+            def step():
+                os.kill(os.getpid(), signal.SIGUSR1)
+                while not forked:
+                    time.sleep(0.01)
+                return work()
+            return step
+        kind = type(lsm.open(path, engine=engine))
+        class Slow(kind):
+            def _uninterrupted(self, work):
+                super()._uninterrupted(slowly(work) if not forked else work)
+        try:
+            if when == "open":
+                db = Slow(path)
+            else:
+                db = kind(path)
+                db[b"a"] = b"1"
+                settle = db._settle
+                db._settle = slowly(settle)
+                db.close()
+        except lsm.ForkedError:
+            assert forked == [0]
+            os._exit(0)
+        assert forked and forked[0], "the child went on as if nothing had been"
+        assert os.waitstatus_to_exitcode(os.waitpid(forked[0], 0)[1]) == 0
+        db.close()
+        with lsm.open(path, engine=engine) as again:
+            assert again.verify()
+    """, path, engine, when)
+
+
+@pytest.mark.parametrize("engine", ["lsm", "pylsm", "hashlog"])
+def test_a_fork_while_another_thread_closes_leaves_the_child_nothing_to_wait_for(path, engine):
+    run("""
+        import threading, warnings; warnings.simplefilter("ignore", DeprecationWarning)
+        path, engine = sys.argv[1:]
+        db = lsm.open(path, engine=engine)
+        db[b"a"] = b"1"
+        settle, begun, go_on = db._settle, threading.Event(), threading.Event()
+        def slowly():
+            begun.set()
+            go_on.wait()
+            settle()
+        db._settle = slowly
+        closing = threading.Thread(target=db.close)
+        closing.start()
+        begun.wait()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                db.get(b"a")
+            except lsm.ForkedError:
+                db.close()
+                os._exit(0)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        go_on.set()
+        closing.join()
+        with lsm.open(path, engine=engine) as again:
+            assert again[b"a"] == b"1"
+    """, path, engine)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -395,3 +396,17 @@ def test_close_without_memory_to_end_the_background_thread_is_asked_for_again(pa
     db.close()
     with lsm.open(path, engine=engine) as again:
         assert again[b"a"] == b"1"
+
+
+@pytest.mark.parametrize("engine", ["lsm", "pylsm", "hashlog"])
+def test_what_a_handler_raised_while_a_step_failed_is_raised(path, engine):
+    """The step's own error was, and Ctrl-C was dropped without a word."""
+    with lsm.open(path, engine=engine) as db:
+        def step():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.3)
+            raise StorageError(errno.ENOSPC, "no room")
+
+        with pytest.raises(KeyboardInterrupt) as caught:
+            db._uninterrupted(step)
+        assert isinstance(caught.value.__cause__, StorageError)

@@ -61,7 +61,7 @@ class Background(ABC):
         self.stalls = 0
         self.stall_seconds = 0.0
         self.longest_stall_seconds = 0.0
-        self.ended: list[bool] = []             # holds something once the thread does no more work
+        self.ended = [False]                    # does the thread do no more work? It holds this, and not `self`
         self.thread: threading.Thread | None = None
         if background:
             self.thread = threading.Thread(target=_run, args=(weakref.ref(self), self.bell, self.ended), name=name, daemon=True)
@@ -160,7 +160,7 @@ class Background(ABC):
                 return True
             if self.store._failure is not None:
                 self.store._refuse()
-            if self.stopping or self.ended:
+            if self.stopping or self.ended[0]:
                 raise ClosedError("the database was closed while this waited")
             if self.error is not None and self.error is not failed_before:
                 raise self.error
@@ -209,11 +209,11 @@ class Background(ABC):
         if self.thread is None or self.is_this_thread():
             return True
         deadline = time.monotonic() + seconds
-        while not self.ended and time.monotonic() < deadline:
-            self.bell.wait(lambda: bool(self.ended), max(0.0, min(0.5, deadline - time.monotonic())))
-        if self.ended:
+        while not self.ended[0] and time.monotonic() < deadline:
+            self.bell.wait(lambda: self.ended[0], max(0.0, min(0.5, deadline - time.monotonic())))
+        if self.ended[0]:
             self.thread.join(seconds)           # it has nothing left to do but to end
-        return bool(self.ended)
+        return self.ended[0]
 
 
 def _run(reference: weakref.ref[Background], bell: Bell, ended: list[bool]) -> None:
@@ -222,28 +222,37 @@ def _run(reference: weakref.ref[Background], bell: Bell, ended: list[bool]) -> N
     try:
         _work(reference, bell)
     finally:
-        ended.append(True)
+        ended[0] = True                         # takes no memory
         bell.ring()
 
 
 def _work(reference: weakref.ref[Background], bell: Bell) -> None:
-    """It holds the worker only while there is work, so that a forgotten database can be collected."""
+    """Until nobody has the database any more, or it is being closed, or failed."""
     while True:
-        worker = reference()
-        if worker is None or worker.stopping:
-            return
-        seconds = 0.0
         try:
-            if not worker.work():
-                seconds = IDLE_SECONDS
-        except BaseException:
-            if worker.failed():
+            if not _turn(reference, bell):
                 return
-            seconds = RETRY_SECONDS
-        del worker
-        if seconds:
-            retrying = seconds == RETRY_SECONDS
-            bell.wait(lambda: _is_called(reference, retrying), seconds)     # noqa: B023  # it is called at once
+        except (MemoryError, RuntimeError):     # no memory, for a lock to wait by (which Python tells so) or for what to tell
+            time.sleep(RETRY_SECONDS)
+
+
+def _turn(reference: weakref.ref[Background], bell: Bell) -> bool:
+    """Work once, or wait for some; False at the end. The worker is held only meanwhile: a forgotten database can be collected."""
+    worker = reference()
+    if worker is None or worker.stopping:
+        return False
+    seconds = 0.0
+    try:
+        if not worker.work():
+            seconds = IDLE_SECONDS
+    except BaseException:
+        if worker.failed():
+            return False
+        seconds = RETRY_SECONDS
+    del worker
+    if seconds:
+        bell.wait(lambda: _is_called(reference, seconds == RETRY_SECONDS), seconds)
+    return True
 
 
 def _is_called(reference: weakref.ref[Background], retrying: bool) -> bool:

@@ -73,6 +73,7 @@ class Lifecycle(OtherHalf):
         self.path = os.fsdecode(path)
         self.read_only = read_only
         self._directory = directory or directory_at(self.core, path, create and not read_only, read_only)
+        _alive.add(self)                        # from here on there is something that the child of a fork has to let go of
         try:
             if read_only:
                 to_read(self._directory)
@@ -82,12 +83,12 @@ class Lifecycle(OtherHalf):
                 lock(self._directory, lock_timeout)
                 self._uninterrupted(lambda: to_write(self._directory))
         except BaseException:
-            try:
-                self._uninterrupted(self._give_up_opening)
-            except MemoryError:
-                self._give_up_opening()         # it takes its chances; what it cannot do goes with `self`
+            if not self._gate & self.core.GATE_FORKED_FLAG:
+                try:
+                    self._uninterrupted(self._give_up_opening)
+                except MemoryError:
+                    self._give_up_opening()     # it takes its chances; what it cannot do goes with `self`
             raise
-        _alive.add(self)
         self._open_gate(read_only=read_only)
         self._opened = True
 
@@ -96,6 +97,7 @@ class Lifecycle(OtherHalf):
         background = self._background()
         if background is None or background.stop():
             self._directory.close()
+            _alive.discard(self)
 
     # ------------------------------------------------------------ in use
 
@@ -177,6 +179,7 @@ class Lifecycle(OtherHalf):
         try:
             self._end()
             finished = True
+            _alive.discard(self)                # not before: the child of a fork must not end what is the parent's
         finally:
             if not finished:
                 self._finishing.release()
@@ -184,7 +187,6 @@ class Lifecycle(OtherHalf):
     def _end(self) -> None:
         """The lock goes last. A background thread that does not end keeps it: it may still be writing."""
         self._close_gate()
-        _alive.discard(self)
         background = self._background()
         ended = background is None or background.stop()
         try:
@@ -204,7 +206,7 @@ class Lifecycle(OtherHalf):
                     logger.error("%s: the background thread does not end; the lock is kept until the process does", self.path)
 
     def __del__(self) -> None:
-        if logger is None:                     # the interpreter ends, and has emptied this module: the logs keep it all
+        if logger is None or self.core.GATE_SHUT_FLAG is None:         # the interpreter ends; the logs keep it all
             return
         if not self._opened or self._gate & self.core.GATE_SHUT_FLAG:
             return                              # never opened, or closed
@@ -244,12 +246,14 @@ def _living(known: weakref.WeakSet[Kind]) -> list[Kind]:
 
 def _left_by_fork() -> None:
     """In the child of a fork: the databases are the parent's."""
-    for db in _living(_alive):
+    databases = _living(_alive)
+    for db in databases:
         db._close_gate(forked=True)
         db._directory.after_fork_in_child()
+        _alive.discard(db)                      # the child's exit must not wait for the parent's threads
     for inheritor in _living(_inheritors):
         inheritor.left_by_fork()
-    for core in {db.core for db in _living(_alive)}:
+    for core in {db.core for db in databases}:
         core.forked()
 
 

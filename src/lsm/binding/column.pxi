@@ -165,7 +165,7 @@ cdef class Chunk:
     @property
     def nbytes(self):
         """The number of bytes of its keys and values."""
-        return sum(column.nbytes for column in (self.keys, self.values) if column is not None)
+        return (0 if self.keys is None else self.keys.nbytes) + (0 if self.values is None else self.values.nbytes)
 
     def __iter__(self):
         """Its rows as a scan gives them: pairs, or keys, or values."""

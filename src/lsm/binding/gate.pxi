@@ -182,7 +182,6 @@ cdef class Gate:
         raised when it is made. Once the interpreter is being torn down no other thread ever runs again (and nothing
         interrupts): then this one makes it. In the child of a fork that a handler made the other thread is not there.
         """
-        cdef unsigned long generation = fork_generation
         cdef StandIn stand_in
         if sys.is_finalizing() or threading.current_thread() is not threading.main_thread():
             return work()
@@ -201,14 +200,14 @@ cdef class Gate:
                     break
             except BaseException as error:
                 interrupted = error
-            if generation != fork_generation:
+            if getpid() != stand_in.process:
                 self._refuse()
+        if interrupted is not None:
+            raise interrupted from stand_in.raised
         if stand_in.raised is not None:
             raise stand_in.raised
         if not stand_in.made:
             raise MemoryError
-        if interrupted is not None:
-            raise interrupted
 
     @property
     def _gate(self):

@@ -24,11 +24,13 @@ cdef class StandIn:
     cdef PyThread_type_lock unmade      # held until the step is made
     cdef lsm_atomic_int taken           # by who makes the step, or sees to it that nobody does
     cdef bint made                      # to its end
+    cdef int process
     cdef object work
     cdef object raised                  # by the step; None also where there was no memory to catch it
 
     def __cinit__(self, work):
         self.work = work
+        self.process = getpid()
         self.unmade = PyThread_allocate_lock()
         if self.unmade == NULL:
             raise MemoryError

@@ -16,50 +16,81 @@ from typing import Any
 
 LOOK_SECONDS = 0.5              # between two looks whether this is the child of a fork by now
 
+_process = object()             # another one in the child of a fork; looking at it takes no memory
+
+
+def _left_by_fork() -> None:
+    global _process
+    _process = object()
+
+
+os.register_at_fork(after_in_child=_left_by_fork)
+
 
 class _Change:
-    """One change, and who makes it: the first in `claims`."""
+    """One change, and who makes it: the first in `claims`. Once the other thread runs telling takes no memory: else the main one
+    would wait for want of it."""
 
     def __init__(self, work: Callable[[], object], left: Callable[[], object]) -> None:
         self.work = work
         self.left = left                # raises, in the child of a fork that a handler made: the other thread is not there
-        self.process = os.getpid()
+        self.process = _process
         self.claims: list[str] = []
-        self.outcome: list[BaseException | None] = []
+        self.over = False               # the other thread has ended
+        self.made = False               # the change, to its end
+        self.raised: BaseException | None = None
         self.done = _thread.allocate_lock()
         self.done.acquire()
 
     def make(self, another: int, stand_ins: MutableMapping[int, int]) -> None:
-        """The other thread. Whatever raises, for want of memory too, is an outcome: the main thread waits for one."""
-        me = threading.get_ident()
+        """The other thread. Whatever raises, for want of memory too, is told: the main thread waits for the end."""
+        me = 0
         try:
             self.claims.append("other")
             if self.claims[0] != "other":
                 return                  # the main thread has given up, before this one came to run
+            me = threading.get_ident()
             stand_ins[me] = another
             self.work()
-            self.outcome.append(None)
+            self.made = True
         except BaseException as error:
-            self.outcome.append(error)
+            self.raised = error
         finally:
-            stand_ins.pop(me, None)
-            self.done.release()
+            try:
+                stand_ins.pop(me, None)
+            finally:
+                self.over = True
+                self.done.release()
 
     def wait(self) -> None:
-        while not self.outcome:
+        while not self.over:
             self.done.acquire(True, LOOK_SECONDS)
-            if os.getpid() != self.process:
+            if self.process is not _process:
                 self.left()
 
     def settle(self) -> None:
         """After an interruption: wait for who has begun; who has not shall not begin any more."""
-        self.claims.append("main")
-        while self.claims[0] != "main" and not self.outcome:
+        while not self.claims or self.claims[-1] != "main" and not self.over:
+            try:
+                self.claims.append("main")
+            except MemoryError:
+                continue
+            break
+        while self.claims[0] != "main" and not self.over:
             try:
                 self.wait()
             except BaseException:       # noqa: B036, S110 - interrupted again; the first exception goes on
-                if os.getpid() != self.process:
+                if self.process is not _process:
                     raise
+
+    def end(self, interrupted: BaseException | None) -> None:
+        """Raise what a handler did, or else the change. Want of memory while it was waited for says nothing of the change."""
+        if interrupted is not None and not (isinstance(interrupted, MemoryError) and self.made):
+            raise interrupted from self.raised
+        if self.raised is not None:
+            raise self.raised
+        if not self.made:
+            raise MemoryError
 
 
 def uninterrupted(work: Callable[[], Any], left: Callable[[], object],
@@ -85,12 +116,10 @@ def uninterrupted(work: Callable[[], Any], left: Callable[[], object],
                 change.settle()
             finally:
                 change.settle()
-        if not change.outcome:
+        if not change.over:
             if isinstance(error, RuntimeError) and "start new thread" in str(error):
                 work()
                 return
             raise
         interrupted = error
-    failed = change.outcome[0] or interrupted
-    if failed is not None:
-        raise failed
+    change.end(interrupted)
