@@ -1,6 +1,7 @@
 """Which branches of the C parts the tests took: after `python3 run.py coverage`, or the suite on a build with LSM_COVERAGE=1.
 
     python tests/branches.py [BUILD [FILE...]]      # a line for each file of src/lsm/core; of FILEs each line that is not all taken
+    python tests/branches.py --keep                 # the whole count kept for the scorecard (docs/reliability/branches.json)
 
 What counts are the lines of src/lsm/core, which is C: one function there is one function here, and a branch is one of the ways out
 of a condition. (What Cython makes of the interface to Python, src/lsm/binding, has a branch for each call that could raise.) A
@@ -14,7 +15,10 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
+from datetime import datetime, timezone
 from pathlib import Path
+
+from rig.tally import commit
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE = "lsm/core/"                              # Cython names its files from src/ on, gcc from the root
@@ -42,7 +46,7 @@ def counted(build):
     return found
 
 
-def main(build="build/coverage", *shown):
+def main(build="build/coverage", *shown, keep=False):
     found = counted(ROOT / build)
     whole = [0, 0, 0, 0]
     print(f"{'':34}{'lines':>8}{'run':>8}{'branches':>10}{'taken':>8}")
@@ -52,6 +56,10 @@ def main(build="build/coverage", *shown):
         whole = [a + b for a, b in zip(whole, figures)]
         row(file, figures)
     row("all", whole)
+    if keep:
+        kept = {"commit": commit(), "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M"),
+                **dict(zip(("lines", "run", "branches", "taken"), whole))}
+        (ROOT / "docs" / "reliability" / "branches.json").write_text(json.dumps(kept, indent=1) + "\n")
     for file in shown:
         source = (ROOT / "src" / CORE / file).read_text().splitlines()
         for number, (times, taken) in sorted(found[file].items()):
@@ -65,4 +73,4 @@ def row(name, figures):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*(word for word in sys.argv[1:] if word != "--keep"), keep="--keep" in sys.argv)

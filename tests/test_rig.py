@@ -2,7 +2,10 @@
 import importlib
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,7 +82,7 @@ def test_a_violation_is_told_with_what_repeats_it(capsys):
 def test_what_does_not_end_is_a_violation(monkeypatch):
     monkeypatch.setattr("rig.tally.HANG", 1)
     tally = Tally("faults", "lsm", "0", quiet=True)
-    with tally.watching("kind"), ending():
+    with tally.watching("kind"), ending(tally):
         while True:
             pass
     assert tally.wrong == 1 and "not done after 1 s" in tally.violations[0]["what"]
@@ -107,3 +110,21 @@ def test_what_the_scorecard_points_to_is_there():
     assert len(named) > 30
     for name in named:
         assert f"{name}.py" in files or any(f"def {name}(" in text for text in files.values()), name
+
+
+def test_a_hang_that_is_caught_ends_the_row(tmp_path):
+    """A step that another thread makes for the main one keeps what comes meanwhile until it is made."""
+    program = """
+import time, rig.tally
+from rig.tally import Tally, ending
+rig.tally.HANG = rig.tally.GRACE = 1
+with ending(Tally("faults", "lsm", "0", quiet=True)):
+    while True:
+        try:
+            time.sleep(10)
+        except BaseException:
+            pass
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60,
+                           env={**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])})
+    assert ended.returncode == 1 and "VIOLATION (hangs)" in ended.stdout

@@ -105,7 +105,7 @@ def run(parser, executions, seed, guided):
 
 def by_libfuzzer(command):
     ended = subprocess.run(command, stderr=subprocess.PIPE, text=True,
-                           env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"})
+                           env={**os.environ, "ASAN_OPTIONS": "detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1"})
     if "No module named 'atheris'" in ended.stderr:
         sys.exit("fuzz: the parsers in Python are guided by Atheris: pip install atheris")
     counted = re.search(r"stat::number_of_executed_units: +(\d+)", ended.stderr)
@@ -120,9 +120,9 @@ def note(parser, done, seconds, seed, wrong, guided):
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         counts = json.loads(file.read() or "{}")
-        mine = counts.setdefault(parser, {"executions": 0, "seconds": 0, "violations": 0, "seeds": []})
+        mine = counts.setdefault(parser, {"executions": 0, "guided": 0, "seconds": 0, "violations": 0, "seeds": []})
         mine["executions"] += done
-        mine["guided"] = mine.get("guided", 0) + done * guided
+        mine["guided"] += done * guided
         mine["seconds"] += round(seconds)
         mine["violations"] += bool(wrong)
         mine["seeds"].append(seed)

@@ -35,10 +35,10 @@ def play(engine, seed, number, tally):
               for error in (errno.EIO, errno.ENOSPC) for sticky in (False, True) for at in range(steps + 2)]
     for plan, what in plans:
         if rng.randrange(SHARE[engine]) == 0:
-            with tally.watching(what, str(plan)), ending():
+            with tally.watching(what, str(plan)), ending(tally):
                 tally.count("states checked afterwards", fault_engine.play(make, doing, seed, plan, every=8))
             tally.count(f"operations: {what}")
     for size in range(0, SIZES, SHARE[engine]):
-        with tally.watching("full disk", f"[size {size} of {SIZES}]"), ending():
+        with tally.watching("full disk", f"[size {size} of {SIZES}]"), ending(tally):
             check_no_room(begin, doing, seed, (room + BEYOND) * size // SIZES)
         tally.count("sizes of a full disk")

@@ -52,7 +52,7 @@ def try_states(run, found, tally, rng=None, every=1):
     for model, state in found:
         if rng is not None and rng.randrange(every):
             continue
-        with tally.watching("crash state", lambda state=state, model=model: told(state, model)), ending():
+        with tally.watching("crash state", lambda state=state, model=model: told(state, model)), ending(tally):
             run.check(state)
         tally.distinct("distinct crash states", crash.digest(state.files))
         tally.count(f"states, {model} model")

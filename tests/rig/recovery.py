@@ -31,7 +31,7 @@ def play(engine, seed, number, tally):
 def again(run, files, p, rng, tally, context, depth=2):
     for model, second in chosen(both(recovered(run, files)), SECOND if depth == 2 else THIRD, rng):
         how = f"{context} then [{model} model, before operation {second.point}, {second.description}]"
-        with tally.watching("crash in recovery", how), ending():
+        with tally.watching("crash in recovery", how), ending(tally):
             assert run.check_files(second.files, (p, p), again=False) == p
         tally.count("crashes in recovery" if depth == 2 else "crashes in the recovery from a crash in recovery")
         if depth == 2 and rng.random() < 0.2:

@@ -35,7 +35,7 @@ def play(engine, seed, number, tally):
         try_states(run, both(run.journal, start=before), tally, random.Random(str(sequence)), every)
         for point, files in process_states(run.journal):
             if point > before:
-                with tally.watching("killed", f"[{start}: {sequence}, before operation {point}]"), ending():
+                with tally.watching("killed", f"[{start}: {sequence}, before operation {point}]"), ending(tally):
                     run.check_files(files, process_bounds(run.journal[:point]))
                 tally.count("killed at operations")
         run.db.close()

@@ -4,7 +4,9 @@ A violation is told at once, with the command that repeats its round; the row go
 Thread rule: one thread counts.
 """
 import contextlib
+import faulthandler
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 SHOWN = 20              # violations that are kept with their text; all are counted
 PROGRESS = 10           # seconds between two lines of progress
-HANG = 120              # seconds after which what takes a fraction of one is taken for a hang
+HANG, GRACE = 120, 30   # seconds after which what takes a fraction of one is taken for a hang; to hear of that
 
 
 class Skipped(Exception):
@@ -29,13 +31,15 @@ class Enough(Exception):
 
 
 class Hang(BaseException):
-    """It did not end; nothing that is being tried may catch this."""
+    """It did not end."""
 
 
 @contextlib.contextmanager
-def ending():
-    """Raise Hang in what is done inside and does not end. In the main thread, for code that comes back to Python."""
+def ending(tally):
+    """Raise Hang in what is done inside and does not end; where that is caught, or not heard of, the row ends, and says so."""
     def too_long(*_):
+        signal.signal(signal.SIGALRM, lambda *_: end_of_the_row(tally))
+        signal.alarm(GRACE)
         raise Hang(f"not done after {HANG} s")
 
     before = signal.signal(signal.SIGALRM, too_long)
@@ -45,6 +49,12 @@ def ending():
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+def end_of_the_row(tally):
+    faulthandler.dump_traceback()
+    tally.say(f"VIOLATION (hangs): not done {GRACE} s after it was interrupted\n    again: {tally.command()} --round {tally.round}")
+    os._exit(1)
 
 
 class Tally:
