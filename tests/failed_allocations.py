@@ -147,8 +147,11 @@ class Life:
                 "columns": lambda: same([pair for chunk in db.scan_chunks() for pair in zip(list(chunk.keys), list(chunk.values))],
                                         expected),
                 "cursor": cursor, "snapshot": snapshot, "stats": lambda: str(db.stats()),
-                "verify": lambda: same(db.verify().damage, ())}.items():
+                "verify": lambda: self.verified(db.verify().damage)}.items():
             self.attempt(what, call)
+
+    def verified(self, damage):
+        assert not damage, damage
 
     def done(self, what):
         if self.db is not None:
