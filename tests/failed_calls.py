@@ -2,6 +2,7 @@
 
     with LD_PRELOAD=the library made of system_calls.c:
     python failed_calls.py ENGINE PLACE FIRST EVERY MANY WAY ERRNO   # what it counted, as JSON
+    python failed_calls.py ENGINE PLACE                              # what systems and file systems may lack
 
 WAY: failed, interrupted, short. Interrupted or cut short: nobody notices. MANY in a row that fail: a call of the database answers
 rightly or raises StorageError (ReadOnlyError once the store takes no more writes); a write that raised is there whole or not
@@ -23,7 +24,18 @@ import failed_allocations
 import lsm
 from failed_allocations import GONE
 
-WAYS = ("failed", "interrupted", "short")
+WAYS = {"failed": 0, "interrupted": 1, "short": 2, "lacking": 0}        # as the library numbers them
+ALL = 1 << 40
+LACKING = [                                 # name of the call, what it answers, how often
+    ("fstatfs64", errno.ENOSYS, ALL),
+    ("fallocate64", errno.EOPNOTSUPP, ALL),
+    ("mmap64", errno.ENODEV, ALL),
+    ("madvise", errno.EINVAL, ALL),         # Linux before 5.14
+    ("fsync", errno.EINVAL, ALL),           # of directories
+    ("fsync", errno.EROFS, 1),              # of the parent of a new one
+    ("openat64", errno.EACCES, 1),          # the parent: it may not be read
+    ("flock", errno.EINTR, 3),
+]
 TYPED = (lsm.StorageError, lsm.ReadOnlyError)
 
 
@@ -43,7 +55,7 @@ class Calls:
                     self.calls.calls_of(*(int(part, 16) for part in line.split()[0].split("-")))
 
     def arm(self, number, only=""):
-        self.calls.calls_arm(number, self.many, self.error, WAYS.index(self.way), only.encode())
+        self.calls.calls_arm(number, self.many, self.error, WAYS[self.way], only.encode())
 
     def pause(self, on):
         self.calls.calls_pause(on)
@@ -164,13 +176,13 @@ def descriptors():
     return sorted(os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}"))
 
 
-def try_one(calls, engine, place, number):
+def try_one(calls, engine, place, number, only=""):
     """(calls counted, calls of ours refused)."""
     shutil.rmtree(place, ignore_errors=True)
     life = Life(engine, place, calls)
     held = descriptors()
     try:
-        calls.arm(number)
+        calls.arm(number, only)
         try:
             life.live()
         finally:
@@ -186,7 +198,18 @@ def try_one(calls, engine, place, number):
     return counted, refused
 
 
-def main(engine, place, first, every, many, way, error):
+def lacking(engine, place):
+    for name, error, many in LACKING:
+        counted, refused = try_one(Calls(many, "lacking", error), engine, place, 1, name)
+        assert counted >= min(many, 2) and refused == 0, (name, counted, refused)
+    print(json.dumps({"engine": engine, "lacking": len(LACKING)}))
+
+
+def main(engine, place, *how):
+    if not how:
+        lacking(engine, place)
+        return
+    first, every, many, way, error = how
     calls = Calls(int(many), way, getattr(errno, error))
     most, _ = try_one(calls, engine, place, 0)
     tried = refused = 0

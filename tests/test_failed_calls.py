@@ -36,3 +36,10 @@ def test_nobody_notices(library, tmp_path, engine, way):
     with preloaded.place(tmp_path) as place:
         counted = preloaded.run(library, "failed_calls.py", engine, place, 1, 1 if LONG else 31, 1, way, "EINTR")
     assert counted["calls"] > 150 and counted["refused"] == 0, counted
+
+
+@pytest.mark.parametrize("engine", ["lsm", "hashlog"])
+def test_what_a_system_lacks_is_done_without(library, tmp_path, engine):
+    """Mappings, preallocation, syncs of directories, a parent that may be read."""
+    with preloaded.place(tmp_path) as place:
+        assert preloaded.run(library, "failed_calls.py", engine, place)["lacking"] > 5
