@@ -25,3 +25,11 @@ def test_failed_allocations(library, tmp_path, engine, lasting):
     with preloaded.place(tmp_path) as place:
         counted = preloaded.run(library, "failed_allocations.py", engine, place, first, EVERY, int(lasting))
     assert counted["allocations"] > 300 and counted["refused"] >= counted["tried"] // 2, counted
+
+
+def test_a_block_that_there_is_no_memory_to_open_is_not_damaged(library, tmp_path):
+    """Found by counting branches: want of memory for the context of zstd, which each thread has, was told as CorruptionError,
+    and met by a compaction it ended all writing."""
+    with preloaded.place(tmp_path) as place:
+        counted = preloaded.run(library, "failed_allocations.py", "codecs", place)
+    assert counted["refused"] > 10, counted
