@@ -278,13 +278,13 @@ def codecs(place):
                 except MemoryError:
                     refused.append(compression)
 
-            number, counted = 1, 1
-            while number <= counted:                # each allocation of a thread that has made none yet
+            number, failed = 0, True
+            while failed:                           # each allocation of a thread that has made none yet
+                number, tried = number + 1, tried + 1
                 allocations.arm(number)
                 in_thread(read)
-                counted = allocations.counted()
+                failed = allocations.counted() >= number
                 allocations.arm(0)
-                number, tried = number + 1, tried + 1
             assert db.verify().ok and dict(db.items()) == rows
     print(json.dumps({"tried": tried, "refused": len(refused)}))
 
