@@ -10,7 +10,7 @@ have changed on disk, and which has no memory to show them, takes no more writes
 nothing of what the core had allocated is left. A crash ends the process: the last line says at which allocation.
 
 Without background threads, so that the same number is the same allocation each time, but in a thread of its own: what is kept for
-each thread is allocated anew. On a directory of the operating system.
+each thread is allocated anew. On a directory of the operating system, and on a simulated disk, whose own allocations fail too.
 """
 import ctypes
 import gc
@@ -31,9 +31,18 @@ SMALL = {"memtable_bytes": 4096, "table_bytes": 8192, "block_bytes": 512, "block
          "compaction": Leveled(trigger_tables=2, base_bytes=16384, ratio=2)}
 MADE = {
     "lsm": lambda path: lsm.DB(path, _background=False, **SMALL),
+    "simulated": lambda path: lsm.DB(path, _directory=disk_at(path), _background=False, **SMALL),
     "hashlog": lambda path: HashLog(path, _background=False, file_bytes=4096, block_cache_bytes=1 << 16, merge_dead_ratio=0.4),
 }
 GONE = None
+disks = {}                      # of a life on a simulated disk, by path
+
+
+def disk_at(path):
+    if path not in disks:
+        disks[path] = _core.SimulatedDirectory()
+    disks[path] = disks[path].reopen()
+    return disks[path]
 
 
 class Allocations:
@@ -238,6 +247,7 @@ def in_thread(call):
 def try_one(allocations, engine, place, number, lasting):
     """(allocations counted, calls refused, was it read-only at the end). Raises AssertionError, or what no call may raise."""
     shutil.rmtree(place, ignore_errors=True)
+    disks.clear()
     life = Life(engine, place, allocations, lasting)
     gc.collect()
     held = allocations.held() if number else 1 << 60        # what is kept for the life of the process is allocated now
@@ -250,6 +260,7 @@ def try_one(allocations, engine, place, number, lasting):
             allocations.arm(0)
         life.check_afterwards()
         life.db = None
+        disks.clear()
         gc.collect()
         for _ in range(1000):                               # a thread that has done its work takes its buffers along a moment later
             if allocations.held() <= held:

@@ -19,7 +19,7 @@ def library(tmp_path_factory):
 
 @pytest.mark.timeout(1800 if LONG else 120)
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "and all that follow"])
-@pytest.mark.parametrize("engine", ["lsm", "hashlog"])
+@pytest.mark.parametrize("engine", ["lsm", "hashlog", "simulated"])
 def test_failed_allocations(library, tmp_path, engine, lasting):
     first = 1 + (7 if lasting else 0) % EVERY
     with preloaded.place(tmp_path) as place:

@@ -155,6 +155,7 @@ class Crafted:
         self.version = 1
         self.index = None
         self.properties_tail = b""
+        self.properties_size = None
         self.move = (0, 0, 0)
 
     def bytes(self) -> bytes:
@@ -164,7 +165,7 @@ class Crafted:
             data += block
         self.counts["data_bytes"] = self.counts["data_bytes"] or len(data)
         properties = (struct.pack("<10Q", *self.counts.values()) + DATABASE + struct.pack("<I", len(self.smallest))
-                      + self.smallest + struct.pack("<I", len(self.largest)) + self.largest + self.properties_tail)
+                      + self.smallest + struct.pack("<I", len(self.largest)) + self.largest + self.properties_tail)[:self.properties_size]
         file, handles = data, b""
         for contents, move in zip((self.filter, self.index or index, properties), self.move):
             block = contents if isinstance(contents, bytearray) else sealed(contents)
@@ -219,6 +220,11 @@ REFUSED_AT_OPEN = {
     "index with a gap": spoil(index=b"\1b" + varint(0) + varint(9) + b"\1d" + varint(10) + varint(9)),
     "index of a huge block": spoil(index=b"\1b" + varint(0) + varint(1 << 40) + b"\1d" + varint(1 << 40) + b"\x09"),
     "index of sizes that wrap": spoil(index=b"\1b" + varint(0) + varint((1 << 64) - 1) + b"\1d\0\0" + bytes(9)),
+    "index of a block past the data": spoil(index=b"\1b" + varint(0) + varint(len(FIRST)) + b"\1d" + varint(len(FIRST))
+                                            + varint(len(FIRST) + 1)),
+    "index ends within a number": spoil(index=b"\1b" + varint(0) + varint(len(FIRST)) + b"\x80\x80"),
+    "index key over the limit": spoil(index=varint(65536) + b"b" * 65536 + varint(0) + varint(len(FIRST)) + b"\1d"
+                                      + varint(len(FIRST)) + varint(len(FIRST))),
     "index key past its end": spoil(index=b"\x7fb" + varint(0) + varint(9) + b"\1d" + varint(9) + varint(9)),
 }
 if "lz4" in _core.compressions:
@@ -234,6 +240,19 @@ def test_crafted_file_refused_at_open(directory, path, name):
     with pytest.raises(CorruptionError) as caught:
         open_table(directory, NAME)
     assert caught.value.path.endswith(NAME) and 0 <= caught.value.offset <= len(crafted.bytes())
+
+
+def test_properties_cut_to_any_length_are_refused(directory, path):
+    whole = 80 + 16 + 4 + 1 + 4 + 1
+    for size in range(whole):
+        crafted = Crafted()
+        crafted.properties_size = size
+        path.write_bytes(crafted.bytes())
+        with pytest.raises(CorruptionError, match="properties: wrong size"):
+            open_table(directory, NAME)
+    crafted.properties_size = whole
+    path.write_bytes(crafted.bytes())
+    assert len(open_table(directory, NAME).entries_list()) == 4
 
 
 def test_the_crafted_file_is_a_table(directory, path):
