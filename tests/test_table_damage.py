@@ -165,7 +165,8 @@ class Crafted:
             data += block
         self.counts["data_bytes"] = self.counts["data_bytes"] or len(data)
         properties = (struct.pack("<10Q", *self.counts.values()) + DATABASE + struct.pack("<I", len(self.smallest))
-                      + self.smallest + struct.pack("<I", len(self.largest)) + self.largest + self.properties_tail)[:self.properties_size]
+                      + self.smallest + struct.pack("<I", len(self.largest)) + self.largest + self.properties_tail)
+        properties = properties[:self.properties_size]
         file, handles = data, b""
         for contents, move in zip((self.filter, self.index or index, properties), self.move):
             block = contents if isinstance(contents, bytearray) else sealed(contents)
