@@ -1,7 +1,7 @@
 """Damage behind a right checksum: a block of a table that says what no version wrote, and is sealed anew.
 
 What passes over it raises CorruptionError; what does not is right. In blocks with a directory in memory, which are checked when they
-are read, and in those too large for one, which are checked where they are read; in a young table and in a level.
+are read, and in those too large for one, which are checked where they are read; in a young table and in a level; and the plain core.
 """
 import struct
 
@@ -85,16 +85,16 @@ def spoil(path, how):
     return key
 
 
-@pytest.mark.parametrize("compacted", [False, True], ids=["young", "level"])
-@pytest.mark.parametrize("block_bytes", [4096, 200_000], ids=["directory", "large"])
+@pytest.mark.parametrize("engine, block_bytes, compacted", [
+    ("lsm", 4096, False), ("lsm", 4096, True), ("lsm", 200_000, False), ("lsm", 200_000, True), ("pylsm", 4096, True)])
 @pytest.mark.parametrize("how", SPOILT)
-def test_what_passes_over_it_raises_and_the_rest_is_right(path, how, block_bytes, compacted):
+def test_what_passes_over_it_raises_and_the_rest_is_right(path, engine, how, block_bytes, compacted):
     with lsm.open(path, compression="none", block_bytes=block_bytes) as db:
         db.write_many(ROWS)
         db.compact() if compacted else db.flush()
     (table,) = path.glob("*.table")
     spoilt = spoil(table, SPOILT[how])
-    with lsm.open(path) as db:
+    with lsm.open(path, engine=engine) as db:
         def cursor():
             with db.cursor() as cursor:
                 on = cursor.seek(spoilt[:-1])
