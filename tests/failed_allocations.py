@@ -160,6 +160,7 @@ class Life:
                                      [key for key, _ in expected if b"key 03" <= key < b"key 11"]),
                 "columns": lambda: same([pair for chunk in db.scan_chunks() for pair in zip(list(chunk.keys), list(chunk.values))],
                                         expected),
+                "arrow": lambda: same(sum(len(chunk) for chunk in db.scan_chunks() if chunk.__arrow_c_array__()), len(expected)),
                 "cursor": cursor, "snapshot": snapshot, "stats": lambda: str(db.stats()),
                 "verify": lambda: self.verified(db.verify().damage)}.items():
             self.attempt(what, call)
