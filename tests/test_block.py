@@ -209,3 +209,8 @@ def test_what_is_smaller_than_the_trailer_of_a_block_is_refused(size):
     with pytest.raises(CorruptionError, match="smaller than its trailer") as caught:
         _core.unsealed(bytes(size), "a table", 17)
     assert (caught.value.path, caught.value.offset) == ("a table", 17)
+
+
+def test_an_empty_block_is_opened():
+    sealed = struct.pack("<BI", 0, _core.crc32c_mask(_core.crc32c(b"\0")))
+    assert _core.unsealed(sealed, "a table") == b""
