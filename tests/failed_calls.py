@@ -2,7 +2,7 @@
 
     with LD_PRELOAD=the library made of system_calls.c:
     python failed_calls.py ENGINE PLACE FIRST EVERY MANY WAY ERRNO   # what it counted, as JSON
-    python failed_calls.py ENGINE PLACE                              # what systems and file systems may lack
+    python failed_calls.py ENGINE PLACE                              # what systems and file systems may lack; and each kind of call
 
 WAY: failed, interrupted, short. Interrupted or cut short: nobody notices. MANY in a row that fail: a call of the database answers
 rightly or raises StorageError (ReadOnlyError once the store takes no more writes); a write that raised is there whole or not
@@ -36,6 +36,8 @@ LACKING = [                                 # name of the call, what it answers,
     ("openat64", errno.EACCES, 1),          # the parent: it may not be read
     ("flock", errno.EINTR, 3),
 ]
+KINDS = ("openat64", "open", "open64", "close", "pread64", "pwrite64", "fstat64", "fsync", "fdatasync", "ftruncate64", "fallocate64",
+         "flock", "madvise", "munmap", "mkdir", "renameat", "unlinkat", "linkat", "fdopendir", "readdir64", "mmap64")
 TYPED = (lsm.StorageError, lsm.ReadOnlyError)
 
 
@@ -202,7 +204,11 @@ def lacking(engine, place):
     for name, error, many in LACKING:
         counted, refused = try_one(Calls(many, "lacking", error), engine, place, 1, name)
         assert counted >= min(many, 2) and refused == 0, (name, counted, refused)
-    print(json.dumps({"engine": engine, "lacking": len(LACKING)}))
+    kinds = 0
+    for name in KINDS:
+        for number, error in [(1, errno.EIO), (4, errno.EDQUOT)] + [(9, 0)] * (name == "pwrite64"):
+            kinds += try_one(Calls(1, "failed", error), engine, place, number, name)[0] >= number
+    print(json.dumps({"engine": engine, "lacking": len(LACKING), "kinds": kinds}))
 
 
 def main(engine, place, *how):

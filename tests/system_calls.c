@@ -48,7 +48,7 @@ static int turn(const char *name, unsigned ways, uintptr_t caller) {
     if (caller < start || caller >= end || paused || !(ways & 1u << way) || (*only && strcmp(only, name) != 0)) return 0;
     pthread_mutex_lock(&mutex);
     count++;
-    int now = first > 0 && count >= first && count < first + many;
+    int now = first > 0 && count >= first && count < first + many && (way != INTERRUPTED || (count - first) % 2 == 0);
     if (now) last = name;
     pthread_mutex_unlock(&mutex);
     return now;

@@ -10,7 +10,7 @@ import pytest
 import preloaded
 
 LONG = os.environ.get("LSM_LONG") == "1"
-EVERY = 1 if LONG else 67
+EVERY = 1 if LONG else 97
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def library(tmp_path_factory):
 
 
 @pytest.mark.timeout(1800 if LONG else 120)
-@pytest.mark.parametrize("error, many", [("EIO", 1), ("ENOSPC", 1), ("EIO", 3), ("EROFS", 2)])
+@pytest.mark.parametrize("error, many", [("EIO", 1), ("ENOSPC", 1), ("EROFS", 3)])
 @pytest.mark.parametrize("engine", ["lsm", "hashlog"])
 def test_failed_calls(library, tmp_path, engine, error, many):
     first = 1 + (5 * many + len(error)) % EVERY         # not the same calls for each
@@ -32,14 +32,15 @@ def test_failed_calls(library, tmp_path, engine, error, many):
 @pytest.mark.parametrize("way", ["interrupted", "short"])
 @pytest.mark.parametrize("engine", ["lsm", "hashlog"])
 def test_nobody_notices(library, tmp_path, engine, way):
-    """A call interrupted by a signal is made again; one that moved a part of the bytes is made for the rest."""
+    """All calls interrupted by a signal are made again; all that move half of the bytes, for the rest."""
     with preloaded.place(tmp_path) as place:
-        counted = preloaded.run(library, "failed_calls.py", engine, place, 1, 1 if LONG else 31, 1, way, "EINTR")
-    assert counted["calls"] > 150 and counted["refused"] == 0, counted
+        counted = preloaded.run(library, "failed_calls.py", engine, place, 1, 1 << 40, 1 << 40, way, "EINTR")
+    assert counted["calls"] > 150 and counted["tried"] == 1 and counted["refused"] == 0, counted
 
 
 @pytest.mark.parametrize("engine", ["lsm", "hashlog"])
-def test_what_a_system_lacks_is_done_without(library, tmp_path, engine):
+def test_what_a_system_lacks_is_done_without_and_each_kind_of_call_may_fail(library, tmp_path, engine):
     """Mappings, preallocation, syncs of directories, a parent that may be read."""
     with preloaded.place(tmp_path) as place:
-        assert preloaded.run(library, "failed_calls.py", engine, place)["lacking"] > 5
+        counted = preloaded.run(library, "failed_calls.py", engine, place)
+    assert counted["lacking"] > 5 and counted["kinds"] > 25, counted
