@@ -27,17 +27,17 @@ from failed_allocations import GONE
 WAYS = {"failed": 0, "interrupted": 1, "short": 2, "lacking": 0}        # as the library numbers them
 ALL = 1 << 40
 LACKING = [                                 # name of the call, what it answers, how often
-    ("fstatfs64", errno.ENOSYS, ALL),
-    ("fallocate64", errno.EOPNOTSUPP, ALL),
-    ("mmap64", errno.ENODEV, ALL),
+    ("fstatfs", errno.ENOSYS, ALL),
+    ("fallocate", errno.EOPNOTSUPP, ALL),
+    ("mmap", errno.ENODEV, ALL),
     ("madvise", errno.EINVAL, ALL),         # Linux before 5.14
     ("fsync", errno.EINVAL, ALL),           # of directories
     ("fsync", errno.EROFS, 1),              # of the parent of a new one
-    ("openat64", errno.EACCES, 1),          # the parent: it may not be read
+    ("openat", errno.EACCES, 1),          # the parent: it may not be read
     ("flock", errno.EINTR, 3),
 ]
-KINDS = ("openat64", "open", "open64", "close", "pread64", "pwrite64", "fstat64", "fsync", "fdatasync", "ftruncate64", "fallocate64",
-         "flock", "madvise", "munmap", "mkdir", "renameat", "unlinkat", "linkat", "fdopendir", "readdir64", "mmap64")
+KINDS = ("openat", "open", "close", "pread", "pwrite", "fstat", "fsync", "fdatasync", "ftruncate", "fallocate",
+         "flock", "madvise", "munmap", "mkdir", "renameat", "unlinkat", "linkat", "fdopendir", "readdir", "mmap")
 TYPED = (lsm.StorageError, lsm.ReadOnlyError)
 
 
@@ -206,7 +206,7 @@ def lacking(engine, place):
         assert counted >= min(many, 2) and refused == 0, (name, counted, refused)
     kinds = 0
     for name in KINDS:
-        for number, error in [(1, errno.EIO), (4, errno.EDQUOT)] + [(9, 0)] * (name == "pwrite64"):
+        for number, error in [(1, errno.EIO), (4, errno.EDQUOT)] + [(9, 0)] * (name == "pwrite"):
             kinds += try_one(Calls(1, "failed", error), engine, place, number, name)[0] >= number
     print(json.dumps({"engine": engine, "lacking": len(LACKING), "kinds": kinds}))
 

@@ -57,43 +57,29 @@ static int turn(const char *name, unsigned ways, uintptr_t caller) {
 #define CALLER ((uintptr_t)__builtin_return_address(0))
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 #define SOME(way) (1u << (way))
+#define MAY_BE (SOME(FAILED) | SOME(INTERRUPTED))
 #define ANSWER (errno = way == INTERRUPTED ? EINTR : error)
 
-#define CALL(type, name, ways, parameters, arguments, otherwise) \
-    type name parameters { \
-        if (!turn(#name, ways, CALLER)) return REAL(name) arguments; \
+#define CALL(type, name, ways, parameters, arguments, otherwise) NAMED(type, name, #name, ways, parameters, arguments, otherwise)
+#define NAMED(type, symbol, name, ways, parameters, arguments, otherwise) \
+    type symbol parameters { \
+        if (!turn(name, ways, CALLER)) return REAL(symbol) arguments; \
         ANSWER; \
         return otherwise; \
     }
-#define MAY_BE (SOME(FAILED) | SOME(INTERRUPTED))
 
-int openat64(int at, const char *path, int flags, ...) {
-    va_list more;
-    va_start(more, flags);
-    mode_t mode = (flags & O_CREAT) ? va_arg(more, mode_t) : 0;
-    va_end(more);
-    if (!turn("openat64", MAY_BE, CALLER)) return REAL(openat64)(at, path, flags, mode);
-    ANSWER;
-    return -1;
-}
-int open64(const char *path, int flags, ...) {
-    va_list more;
-    va_start(more, flags);
-    mode_t mode = (flags & O_CREAT) ? va_arg(more, mode_t) : 0;
-    va_end(more);
-    if (!turn("open64", SOME(FAILED), CALLER)) return REAL(open64)(path, flags, mode);
-    ANSWER;
-    return -1;
-}
-int open(const char *path, int flags, ...) {
-    va_list more;
-    va_start(more, flags);
-    mode_t mode = (flags & O_CREAT) ? va_arg(more, mode_t) : 0;
-    va_end(more);
-    if (!turn("open", SOME(FAILED), CALLER)) return REAL(open)(path, flags, mode);
-    ANSWER;
-    return -1;
-}
+#define OPENS(symbol, name, ways, parameters, ...) \
+    int symbol parameters { \
+        mode_t mode = 0; \
+        if (flags & (O_CREAT | O_TMPFILE)) { va_list more; va_start(more, flags); mode = va_arg(more, mode_t); va_end(more); } \
+        if (!turn(name, ways, CALLER)) return REAL(symbol)(__VA_ARGS__, mode); \
+        ANSWER; \
+        return -1; \
+    }
+OPENS(open, "open", SOME(FAILED), (const char *path, int flags, ...), path, flags)
+OPENS(open64, "open", SOME(FAILED), (const char *path, int flags, ...), path, flags)
+OPENS(openat, "openat", MAY_BE, (int at, const char *path, int flags, ...), at, path, flags)
+OPENS(openat64, "openat", MAY_BE, (int at, const char *path, int flags, ...), at, path, flags)
 int close(int fd) {
     int now = turn("close", MAY_BE, CALLER), answer = REAL(close)(fd);
     if (!now) return answer;
@@ -101,22 +87,37 @@ int close(int fd) {
     return -1;
 }
 
-#define MOVES(name, pointer) \
-    ssize_t name(int fd, pointer bytes, size_t size, off64_t at) { \
-        if (!turn(#name, MAY_BE | (size > 1 ? SOME(SHORT) : 0), CALLER)) return REAL(name)(fd, bytes, size, at); \
-        if (way == SHORT) return REAL(name)(fd, bytes, size / 2, at); \
+#define MOVES(symbol, name, pointer, offset) \
+    ssize_t symbol(int fd, pointer bytes, size_t size, offset at) { \
+        if (!turn(name, MAY_BE | (size > 1 ? SOME(SHORT) : 0), CALLER)) return REAL(symbol)(fd, bytes, size, at); \
+        if (way == SHORT) return REAL(symbol)(fd, bytes, size / 2, at); \
         ANSWER; \
         return error == 0 && way == FAILED ? 0 : -1; \
     }
-MOVES(pread64, void *)
-MOVES(pwrite64, const void *)
+MOVES(pread, "pread", void *, off_t)
+MOVES(pread64, "pread", void *, off64_t)
+MOVES(pwrite, "pwrite", const void *, off_t)
+MOVES(pwrite64, "pwrite", const void *, off64_t)
 
-CALL(int, fstat64, SOME(FAILED), (int fd, struct stat64 *to), (fd, to), -1)
-CALL(int, fstatfs64, SOME(FAILED), (int fd, struct statfs64 *to), (fd, to), -1)
+/* with the names for large files, which the core asks for, and without */
+#define EITHER(type, name, suffix, ways, parameters, arguments, otherwise) \
+    NAMED(type, name##suffix, #name, ways, parameters, arguments, otherwise)
+EITHER(int, fstat, , SOME(FAILED), (int fd, struct stat *to), (fd, to), -1)
+EITHER(int, fstat, 64, SOME(FAILED), (int fd, struct stat64 *to), (fd, to), -1)
+EITHER(int, fstatfs, , SOME(FAILED), (int fd, struct statfs *to), (fd, to), -1)
+EITHER(int, fstatfs, 64, SOME(FAILED), (int fd, struct statfs64 *to), (fd, to), -1)
+EITHER(int, ftruncate, , MAY_BE, (int fd, off_t size), (fd, size), -1)
+EITHER(int, ftruncate, 64, MAY_BE, (int fd, off64_t size), (fd, size), -1)
+EITHER(int, fallocate, , MAY_BE, (int fd, int mode, off_t at, off_t size), (fd, mode, at, size), -1)
+EITHER(int, fallocate, 64, MAY_BE, (int fd, int mode, off64_t at, off64_t size), (fd, mode, at, size), -1)
+EITHER(struct dirent *, readdir, , SOME(FAILED), (DIR *directory), (directory), NULL)
+EITHER(struct dirent64 *, readdir, 64, SOME(FAILED), (DIR *directory), (directory), NULL)
+EITHER(void *, mmap, , SOME(FAILED), (void *at, size_t size, int protection, int flags, int fd, off_t offset),
+       (at, size, protection, flags, fd, offset), MAP_FAILED)
+EITHER(void *, mmap, 64, SOME(FAILED), (void *at, size_t size, int protection, int flags, int fd, off64_t offset),
+       (at, size, protection, flags, fd, offset), MAP_FAILED)
 CALL(int, fsync, SOME(FAILED), (int fd), (fd), -1)
 CALL(int, fdatasync, SOME(FAILED), (int fd), (fd), -1)
-CALL(int, ftruncate64, MAY_BE, (int fd, off64_t size), (fd, size), -1)
-CALL(int, fallocate64, MAY_BE, (int fd, int mode, off64_t at, off64_t size), (fd, mode, at, size), -1)
 CALL(int, flock, MAY_BE, (int fd, int operation), (fd, operation), -1)
 CALL(int, madvise, SOME(FAILED), (void *at, size_t size, int advice), (at, size, advice), -1)
 CALL(int, munmap, SOME(FAILED), (void *at, size_t size), (at, size), -1)
@@ -125,9 +126,6 @@ CALL(int, renameat, SOME(FAILED), (int a, const char *from, int b, const char *t
 CALL(int, unlinkat, SOME(FAILED), (int at, const char *path, int flags), (at, path, flags), -1)
 CALL(int, linkat, SOME(FAILED), (int a, const char *from, int b, const char *to, int flags), (a, from, b, to, flags), -1)
 CALL(DIR *, fdopendir, SOME(FAILED), (int fd), (fd), NULL)
-CALL(struct dirent64 *, readdir64, SOME(FAILED), (DIR *directory), (directory), NULL)
-CALL(void *, mmap64, SOME(FAILED), (void *at, size_t size, int protection, int flags, int fd, off64_t offset),
-     (at, size, protection, flags, fd, offset), MAP_FAILED)
 
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument) {
     if (!turn("pthread_create", SOME(FAILED), CALLER)) return REAL(pthread_create)(thread, attributes, run, argument);
