@@ -2,13 +2,15 @@
 
     with LD_PRELOAD=the library made of allocations.c:
     python failed_allocations.py ENGINE PLACE FIRST EVERY LASTING      # 0 or 1; prints what it counted, as JSON
+    python failed_allocations.py codecs PLACE       # what a thread keeps to compress and to open what is compressed
 
 A call answers rightly or raises MemoryError. A write that raised is there whole or not at all, and stays so. When there is memory
 again the database goes on without being opened again; opened again it holds the same and is undamaged. (A hashlog whose files
 have changed on disk, and which has no memory to show them, takes no more writes until it is opened again.) When it is closed
 nothing of what the core had allocated is left. A crash ends the process: the last line says at which allocation.
 
-Without background threads, so that the same number is the same allocation each time; on a directory of the operating system.
+Without background threads, so that the same number is the same allocation each time, but in a thread of its own: what is kept for
+each thread is allocated anew. On a directory of the operating system, and on a simulated disk, whose own allocations fail too.
 """
 import ctypes
 import gc
@@ -16,19 +18,31 @@ import json
 import re
 import shutil
 import sys
+import threading
 import time
 
 import lsm
+from lsm import _core
 from lsm.engines.hashlog.database import HashLog
 from lsm.tree.compaction import Leveled
 
 SMALL = {"memtable_bytes": 4096, "table_bytes": 8192, "block_bytes": 512, "block_cache_bytes": 1 << 16,
+         "last_level_compression": _core.compressions[-1],
          "compaction": Leveled(trigger_tables=2, base_bytes=16384, ratio=2)}
 MADE = {
     "lsm": lambda path: lsm.DB(path, _background=False, **SMALL),
+    "simulated": lambda path: lsm.DB(path, _directory=disk_at(path), _background=False, **SMALL),
     "hashlog": lambda path: HashLog(path, _background=False, file_bytes=4096, block_cache_bytes=1 << 16, merge_dead_ratio=0.4),
 }
 GONE = None
+disks = {}                      # of a life on a simulated disk, by path
+
+
+def disk_at(path):
+    if path not in disks:
+        disks[path] = _core.SimulatedDirectory()
+    disks[path] = disks[path].reopen()
+    return disks[path]
 
 
 class Allocations:
@@ -146,9 +160,13 @@ class Life:
                                      [key for key, _ in expected if b"key 03" <= key < b"key 11"]),
                 "columns": lambda: same([pair for chunk in db.scan_chunks() for pair in zip(list(chunk.keys), list(chunk.values))],
                                         expected),
+                "arrow": lambda: same(sum(len(chunk) for chunk in db.scan_chunks() if chunk.__arrow_c_array__()), len(expected)),
                 "cursor": cursor, "snapshot": snapshot, "stats": lambda: str(db.stats()),
-                "verify": lambda: same(db.verify().damage, ())}.items():
+                "verify": lambda: self.verified(db.verify().damage)}.items():
             self.attempt(what, call)
+
+    def verified(self, damage):
+        assert not damage, damage
 
     def done(self, what):
         if self.db is not None:
@@ -211,21 +229,39 @@ class Life:
         assert self.refused == refused, "refused, and there was memory"
 
 
+def in_thread(call):
+    raised = []
+
+    def run():
+        try:
+            call()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if raised:
+        raise raised[0]
+
+
 def try_one(allocations, engine, place, number, lasting):
     """(allocations counted, calls refused, was it read-only at the end). Raises AssertionError, or what no call may raise."""
     shutil.rmtree(place, ignore_errors=True)
+    disks.clear()
     life = Life(engine, place, allocations, lasting)
     gc.collect()
     held = allocations.held() if number else 1 << 60        # what is kept for the life of the process is allocated now
     try:
         allocations.arm(number, lasting)
         try:
-            life.live()
+            in_thread(life.live)
         finally:
             counted, refused = allocations.counted(), life.refused
             allocations.arm(0)
         life.check_afterwards()
         life.db = None
+        disks.clear()
         gc.collect()
         for _ in range(1000):                               # a thread that has done its work takes its buffers along a moment later
             if allocations.held() <= held:
@@ -238,7 +274,38 @@ def try_one(allocations, engine, place, number, lasting):
     return counted, refused, life.ended
 
 
-def main(engine, place, first, every, lasting):
+def codecs(place):
+    """A block that there is no memory to open is not damaged; one that there is none to compress is written as it is."""
+    allocations = Allocations()
+    tried, refused = 0, []
+    for compression in _core.compressions:
+        with lsm.open(place + compression, compression=compression, block_cache_bytes=0) as db:
+            rows = {b"%03d" % n: b"compressible" * 20 for n in range(200)}
+            db.write_many(rows)
+            in_thread(db.flush)
+
+            def read():
+                try:
+                    assert db.get(b"000") == rows[b"000"] and list(db.scan()) == sorted(rows.items())
+                except MemoryError:
+                    refused.append(compression)
+
+            number, failed = 0, True
+            while failed:                           # each allocation of a thread that has made none yet
+                number, tried = number + 1, tried + 1
+                allocations.arm(number)
+                in_thread(read)
+                failed = allocations.counted() >= number
+                allocations.arm(0)
+            assert db.verify().ok and dict(db.items()) == rows
+    print(json.dumps({"tried": tried, "refused": len(refused)}))
+
+
+def main(engine, place, *how):
+    if engine == "codecs":
+        codecs(place)
+        return
+    first, every, lasting = how
     allocations = Allocations()
     most, *_ = try_one(allocations, engine, place, 0, False)
     tried = refused = ended = 0

@@ -194,3 +194,35 @@ def test_random_bytes_and_every_bit_flipped_never_do_harm():
                 _core._directory_get(contents, b"ab")
             except CorruptionError:
                 pass
+
+
+@pytest.mark.parametrize("asked, kept", [(0, 1), (1, 1), (1024, 1024), (5000, 1024)])
+def test_a_restart_interval_is_kept_within_its_limits(asked, kept):
+    entries = [(b"%06d" % n, 1, PUT, b"") for n in range(3000)]
+    contents = _core._block_build(entries, asked)
+    assert struct.unpack("<I", contents[-4:])[0] == -(-len(entries) // kept)
+    assert _core.block_entries(contents, "block") == entries
+
+
+@pytest.mark.parametrize("size", range(5))
+def test_what_is_smaller_than_the_trailer_of_a_block_is_refused(size):
+    with pytest.raises(CorruptionError, match="smaller than its trailer") as caught:
+        _core.unsealed(bytes(size), "a table", 17)
+    assert (caught.value.path, caught.value.offset) == ("a table", 17)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_block_out_of_order_is_looked_through_without_harm(seed):
+    """Its checksum may hold. What is found has the key that was asked for, wherever the search is led."""
+    rng = random.Random(f"out of order {seed}")
+    entries = [(bytes(rng.choices(b"ab\0", k=rng.randrange(9))), rng.randrange(1, 99), PUT, b"%d" % n) for n in range(60)]
+    contents = _core._block_build(entries, 16)
+    for key in [bytes(rng.choices(b"ab\0", k=rng.randrange(7))) for _ in range(400)]:
+        for get in (_core._block_get, _core._directory_get):
+            found, _ = get(contents, key)
+            assert found is None or (key, *found) in entries, key
+
+
+def test_an_empty_block_is_opened():
+    sealed = struct.pack("<BI", 0, _core.crc32c_mask(_core.crc32c(b"\0")))
+    assert _core.unsealed(sealed, "a table") == b""

@@ -115,6 +115,38 @@ def test_link_into_another_directory(directory, tmp_path):
         assert other.read("a") == b"shared"
 
 
+def test_a_link_into_a_directory_of_another_kind_is_refused(directory):
+    directory.create("a", b"1")
+    for one, other in ((directory, _core.SimulatedDirectory()), (_core.SimulatedDirectory({"a": b"1"}), directory)):
+        with pytest.raises(StorageError) as caught:
+            one.link("a", other)
+        assert caught.value.errno == errno.EXDEV
+
+
+def test_names_that_begin_with_dots_are_names(directory):
+    names = [".a", "..a", "..."]
+    for name in names:
+        directory.create(name, b"")
+    assert directory.list() == sorted(names)
+
+
+def test_what_cannot_be_a_lock_is_refused(directory, tmp_path):
+    (tmp_path / "db" / "held").mkdir()
+    with pytest.raises(StorageError) as caught:
+        directory.lock("held")
+    assert caught.value.errno == errno.EISDIR
+    directory.lock("LOCK")
+    directory.unlock()
+
+
+def test_a_lock_whose_file_somebody_emptied_holds(directory, tmp_path):
+    directory.lock("LOCK")
+    (tmp_path / "db" / "LOCK").write_bytes(b"")
+    with _core.Directory(tmp_path / "db") as other, pytest.raises(LockedError) as caught:
+        other.lock("LOCK")
+    assert not caught.value.pid
+
+
 def test_truncate(directory):
     directory.create("a", b"abcdef")
     directory.truncate("a", 2)
@@ -402,6 +434,7 @@ def test_the_file_size_limit_is_an_error(directory):
 def test_too_many_open_files(directory):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken = []
+    gc.collect()            # what earlier tests left to the collector would give back descriptors in the middle of this
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
     try:
         with pytest.raises(OSError):

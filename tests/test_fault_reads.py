@@ -38,6 +38,19 @@ def walk_back(cursor):
     return found[::-1]
 
 
+def to_and_fro(cursor):
+    found, there = [], cursor.first()
+    while there:
+        found.append((cursor.key, cursor.value))
+        assert cursor.next() if cursor.prev() else cursor.first()
+        there = cursor.next()
+    return found
+
+
+def seek_before_each(cursor, keys):
+    return [(cursor.key, cursor.value) for key in keys if cursor.seek_before(key + b"\0")]
+
+
 READS = {
     "get": lambda db, keys: [(key, db.get(key)) for key in keys],
     "multi_get": lambda db, keys: list(zip(keys, db.multi_get(keys), strict=True)),
@@ -46,6 +59,8 @@ READS = {
     "scan of a range": lambda db, keys: list(db.scan(keys[0], keys[-1], include_stop=True)),
     "cursor": lambda db, keys: walk(db.cursor()),
     "cursor back": lambda db, keys: walk_back(db.cursor()),
+    "cursor to and fro": lambda db, keys: to_and_fro(db.cursor()),
+    "cursor before each": lambda db, keys: seek_before_each(db.cursor(), keys),
     "snapshot": lambda db, keys: list(db.snapshot().scan()),
     "in": lambda db, keys: [(key, db[key]) for key in keys if key in db],
     "len": lambda db, keys: len(db),

@@ -68,6 +68,26 @@ def test_many_keys_come_and_go(path):
         assert dict(db.items()) == model
 
 
+def test_long_keys_take_the_room_of_longer_ones(path):
+    """Free stretches of the index's memory that are too small are passed over, and the next of the list is taken."""
+    rng, model, most = random.Random("long keys"), {}, 0
+    with opened(path) as db:
+        for size in (9_000, 60_000, 20_000, 60_000, 9_000, 40_000, 65_535, 30_000, 60_000):
+            keys = [rng.randbytes(size - rng.randrange(50)) for _ in range(3_000_000 // size)]
+            db.write_many((key, b"%d" % size) for key in keys)
+            kept = set(rng.sample(keys, 4))
+            assert db.multi_get(keys) == [b"%d" % size] * len(keys)
+            with db.write_batch() as batch:
+                for key in set(keys) - kept:
+                    batch.delete(key)
+            model.update(dict.fromkeys(kept, b"%d" % size))
+            assert dict(db.items()) == model
+            most = max(most, db.stats().index_bytes)
+        assert most < 26_000_000                # all the keys there ever were have 27
+    with opened(path) as db:
+        assert dict(db.items()) == model
+
+
 def test_large_records_lie_in_the_file_alone(path):
     rng, model = random.Random("large"), {}
     with opened(path, file_bytes=1 << 18) as db:

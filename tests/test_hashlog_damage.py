@@ -5,7 +5,9 @@ database that a process left behind without closing it, the last write may also 
 import os
 import random
 import shutil
+import struct
 
+import hashlog_reference as reference
 import lsm
 import pytest
 from hashlog_engine import SMALL, HashRun
@@ -150,6 +152,70 @@ def test_a_hint_that_is_gone_or_damaged_costs_time_alone(tmp_path, caplog):
             assert not db.verify().ok
         assert "is not used" in caplog.text and hint.name in caplog.text
         hint.write_bytes(genuine)
+
+
+def resealed(hint):
+    return hint[:8] + struct.pack("<I", reference.masked(hint[12:])) + hint[12:]
+
+
+def changed(hint, at, form, value):
+    data = bytearray(hint)
+    struct.pack_into(form, data, at, value)
+    return resealed(bytes(data))
+
+
+def test_a_hint_of_a_right_checksum_that_says_what_no_version_wrote_costs_time_alone(tmp_path, caplog):
+    with lsm.open(tmp_path / "db", engine="hashlog") as db:
+        db.update({b"%03d" % i: b"%d" % i * 10 for i in range(100)})
+        model = dict(db.items())
+    path = next((tmp_path / "db").glob("*.hint"))
+    genuine = path.read_bytes()
+    first, entry = 64, reference.HINT_ENTRY.size + 3
+    hints = {"version": changed(genuine, 12, "<I", 2), "number": changed(genuine, 16, "<Q", 9),
+             "database": changed(genuine, 24, "<B", genuine[24] ^ 1), "size of the file": changed(genuine, 40, "<Q", 8),
+             "an entry less": changed(genuine, 48, "<Q", 99), "an entry more": changed(genuine, 48, "<Q", 101),
+             "kind": changed(genuine, first, "<B", 7), "place": changed(genuine, first + 8, "<I", 0xFFFFFFFF),
+             "within the header": changed(genuine, first + 8, "<I", 1), "value": changed(genuine, first + 12, "<I", 0xFFFFFFF0),
+             "key": changed(genuine, first + 16, "<H", 0xFFFF)}
+    hints |= {f"cut to {size}": resealed(genuine[:size]) for size in range(len(genuine) - 2 * entry, len(genuine))}
+    for what, contents in hints.items():
+        path.write_bytes(contents)
+        caplog.clear()
+        with lsm.open(tmp_path / "db", engine="hashlog", read_only=True) as db:
+            assert dict(db.items()) == model, what
+        assert "is not used" in caplog.text and path.name in caplog.text, what
+
+
+def test_a_hint_that_leads_to_another_record_is_noticed_by_get(tmp_path):
+    """It says what a version may have written, so it is used; the record is held against it."""
+    with lsm.open(tmp_path / "db", engine="hashlog", block_cache_bytes=0) as db:
+        for key in (b"a", b"b", b"c"):
+            db[key] = key * 100
+        db[b"gone"] = b""
+        del db[b"gone"]
+    path = next((tmp_path / "db").glob("*.hint"))
+    genuine, size = path.read_bytes(), reference.HINT_ENTRY.size
+    places, at = [], 64
+    while at < len(genuine):
+        tag, place, value_size, key_size = reference.HINT_ENTRY.unpack_from(genuine, at)
+        places.append((at, tag, place, value_size))
+        at += size + key_size
+    (a, a_tag, *_), (_, b_tag, b_place, _), (c, _, c_place, c_size), _, (gone, gone_tag, *_) = places
+    for key, contents in {
+            b"a": changed(genuine, a + 8, "<I", b_place),                                   # of another key
+            b"b": changed(genuine, 64 + size + 1, "<Q", b_tag + (1 << 20)),                 # of another sequence
+            b"c": changed(genuine, c + 12, "<I", c_size - 1),                               # of another size
+            b"gone": changed(genuine, gone, "<Q", gone_tag | 1)}.items():                   # a deletion
+        path.write_bytes(contents)
+        with lsm.open(tmp_path / "db", engine="hashlog", read_only=True, block_cache_bytes=0) as db:
+            for read_ in (lambda db=db, key=key: db.get(key), lambda db=db, key=key: db.multi_get([key]),
+                          lambda db=db: list(db.scan())):
+                with pytest.raises(CorruptionError) as raised:
+                    read_()
+                assert raised.value.path.endswith(".data")
+            assert not db.verify().ok
+            rest = [other for other in (b"a", b"b", b"c") if other != key]
+            assert [db.get(other) for other in rest] == [other * 100 for other in rest]
 
 
 def test_a_value_damaged_on_disk_is_noticed_by_get(tmp_path):

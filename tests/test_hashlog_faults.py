@@ -6,7 +6,8 @@ from functools import partial
 import pytest
 from crash_engine import LONG, random_changes
 from fault_engine import check_no_room_at_every_size, check_read_only_after_a_failed_sync, measured, play_all
-from hashlog_engine import FaultyHashRun, open_on
+from hashlog_engine import SMALL, FaultyHashRun, open_on
+from lsm import _core
 from lsm.errors import StorageError
 
 ERRORS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC}
@@ -105,3 +106,35 @@ def test_closing_while_there_is_no_room_to_copy_what_was_recovered(monkeypatch):
         directory = _core.SimulatedDirectory(directory.crashed_process())
         with open_on(directory) as again:
             assert dict(again.items()) == {b"a": b"1" * 2000, b"b": b"2"} and not again._data.recovered
+
+
+READS = {
+    "get": lambda db, keys: [(key, db.get(key)) for key in keys],
+    "multi_get": lambda db, keys: list(zip(keys, db.multi_get(keys), strict=True)),
+    "scan": lambda db, keys: list(db.scan()),
+    "scan back": lambda db, keys: list(db.scan(reverse=True))[::-1],
+    "snapshot": lambda db, keys: list(db.snapshot().scan()),
+}
+
+
+@pytest.mark.parametrize("sticky", [False, True], ids=["once", "for ever"])
+@pytest.mark.parametrize("way", READS)
+def test_a_failing_read_is_told(way, sticky):
+    """Of records within a page, over several, and too large for them."""
+    rows = {b"%02d" % n: b"%02d" % n * (n * n * n) for n in range(40)}
+    directory = _core.SimulatedDirectory()
+    with open_on(directory, SMALL) as db:
+        db.update(rows)
+    with open_on(directory.reopen(), {**SMALL, "block_cache_bytes": 0}) as db:
+        keys, right = list(rows), list(rows.items())
+        before = directory.steps_of()["pread"]
+        assert READS[way](db, keys) == right
+        reads = directory.steps_of()["pread"] - before
+        assert reads > 5
+        for at in range(reads):
+            directory.fail(errno.EIO, kind="pread", after=at, sticky=sticky)
+            with pytest.raises(StorageError) as caught:
+                READS[way](db, keys)
+            assert caught.value.errno == errno.EIO and caught.value.filename.endswith(".data")
+            directory.heal()
+            assert READS[way](db, keys) == right

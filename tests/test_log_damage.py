@@ -284,3 +284,24 @@ def test_verify_finds_damage_in_the_log_that_is_being_written(path):
             file.write(struct.pack("<Q", stamp ^ 1))
         damage, = db.verify().damage
         assert (damage.path, damage.offset) == (str(name), HEADER)
+
+
+def looks_like_records(size):
+    """At each place where a record might be, the header of one of this log that would take half of what is there."""
+    return struct.pack("<II", 1, size // 2) * (size // 8)
+
+
+def test_behind_a_gap_too_much_that_looks_like_records_is_not_searched_and_counts_as_synced():
+    """To sum all of it would take as long as its size squared: what is missing may have been promised, so it is damage."""
+    gap = bytes(-(len(FIRST) + HEADER) % 512 + 1024)
+    sound = log(FIRST, gap, record(100, entry(b"z", b"kept by the crash"), synced=1))
+    (last, _, is_torn, watermark), _ = replayed(sound)
+    assert (last, is_torn, watermark) == (2, True, 1)
+    (last, _, is_torn, watermark), _ = replayed(sound + looks_like_records(1 << 20))
+    assert (last, is_torn, watermark) == (2, True, (1 << 56) - 1)
+    with pytest.raises(CorruptionError):
+        recovered(sound + looks_like_records(1 << 20))
+
+
+def test_a_tail_that_looks_like_too_many_records_is_damage():
+    corrupt(log(FIRST, looks_like_records(1 << 20)), START["second"], "too much behind it looks like records")

@@ -13,7 +13,8 @@ import pytest
 from crash import Disk, bounds, check_recovered, process_bounds, states
 from lsm import _core
 from lsm._core import Operation
-from lsm.errors import LockedError, StorageError
+from lsm.errors import CorruptionError, LockedError, StorageError
+from table_files import open_table, some_entries, write_table
 
 
 def kinds(directory):
@@ -137,6 +138,25 @@ def test_links_between_disks_are_refused():
     assert caught.value.errno == errno.EXDEV
 
 
+def test_a_link_of_a_missing_file_is_refused():
+    directory = _core.SimulatedDirectory()
+    with pytest.raises(StorageError) as caught:
+        directory.link("missing", directory.beside("/other"))
+    assert caught.value.errno == errno.ENOENT
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "x" * 64])
+def test_names_are_plain_as_in_the_real_one(name):
+    directory = _core.SimulatedDirectory({"good": b""})
+    for call in (lambda: directory.create(name, b""), lambda: directory.read(name), lambda: directory.unlink(name),
+                 lambda: directory.rename("good", name), lambda: directory.rename(name, "good"),
+                 lambda: directory.link(name, directory.beside("/other")), lambda: directory.lock(name),
+                 lambda: directory.create_log(name)):
+        with pytest.raises(ValueError):
+            call()
+    assert directory.files() == {"good": b""}
+
+
 def test_the_clock_is_its_own():
     directory = _core.SimulatedDirectory()
     first = directory.now()
@@ -256,6 +276,38 @@ def test_plans_by_kind_and_name():
     directory.create("2.table", b"x")
     with pytest.raises(ValueError):
         directory.fail(errno.EIO, kind="nonsense")
+
+
+def test_there_is_room_for_eight_plans():
+    directory = _core.SimulatedDirectory({"a": b"1"})
+    for _ in range(8):
+        directory.fail(errno.EIO, after=99, part="a part of a name that is longer than any name may be, which matches nothing" * 2)
+    with pytest.raises(ValueError, match="8 plans already"):
+        directory.fail(errno.EIO)
+    assert directory.read("a") == b"1"
+    directory.heal()
+    directory.fail(errno.EIO)
+    with pytest.raises(StorageError):
+        directory.read("a")
+
+
+def test_a_failed_sync_of_the_directory_is_final():
+    directory = _core.SimulatedDirectory()
+    directory.fail(errno.EIO, kind="sync_directory")
+    for _ in range(3):
+        with pytest.raises(StorageError) as caught:
+            directory.sync()
+        assert caught.value.errno == errno.EIO
+    directory.reopen().sync()
+
+
+def test_a_file_cut_under_its_reader_ends_too_soon():
+    directory = _core.SimulatedDirectory()
+    write_table(directory, "000003.table", some_entries(3, 200), block_bytes=512)
+    table = open_table(directory, "000003.table")
+    directory.reopen().truncate("000003.table", 700)
+    with pytest.raises(CorruptionError, match="000003.table"):
+        table.entries_list()
 
 
 def test_a_failed_read():

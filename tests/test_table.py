@@ -1,5 +1,6 @@
 """A table file: what was written is found, walked, counted and verified; files and memory end when they should."""
 import bisect
+import errno
 import os
 import random
 
@@ -7,7 +8,7 @@ import pytest
 from table_files import DATABASE, DELETE, PUT, open_table, some_entries, sort_entries, write_table
 
 from lsm import _core
-from lsm.errors import StorageError
+from lsm.errors import CorruptionError, StorageError
 
 SHAPES = {
     "one entry": (some_entries(1, 1), {}),
@@ -122,6 +123,41 @@ def test_entries_out_of_order_are_refused_and_leave_no_file(directory):
 def test_what_a_table_cannot_hold_is_refused(directory, bad):
     with pytest.raises(ValueError):
         _core.TableWriter(directory, "000001.table").add(*bad)
+
+
+def test_a_value_or_a_name_over_the_limit_is_refused(directory):
+    with pytest.raises(ValueError, match="over the limit"):
+        _core.TableWriter(directory, "000001.table").add(b"k", 1, PUT, bytes((128 << 20) + 1))
+    with pytest.raises(ValueError, match="at most 63 bytes"):
+        open_table(directory, "x" * 64)
+    with pytest.raises(ValueError):
+        _core.TableWriter(directory, "x" * 64)
+    assert directory.list() == []
+
+
+def test_verify_tells_a_read_that_fails_from_damage():
+    """Of every read of it: the footer, the parts, the blocks, the whole file once more. A span that fails once is read again."""
+    directory = _core.SimulatedDirectory()
+    facts = write_table(directory, "000001.table", some_entries(4, 300), block_bytes=512)
+    table = open_table(directory, "000001.table")
+    before = directory.steps_of()["pread"]
+    right = table.verify(facts["crc"])
+    reads = directory.steps_of()["pread"] - before
+    assert reads > 4
+    told = 0
+    for sticky in (False, True):
+        for at in range(reads):
+            directory.fail(errno.EIO, kind="pread", after=at, sticky=sticky)
+            try:
+                assert table.verify(facts["crc"]) == right and not sticky
+            except StorageError as error:
+                assert error.errno == errno.EIO and error.filename.endswith("000001.table")
+                told += 1
+            directory.heal()
+    assert told > reads + 2
+    assert table.verify(facts["crc"]) == right
+    with pytest.raises(CorruptionError, match="whole file"):
+        table.verify(facts["crc"] ^ 1)
 
 
 def test_an_empty_or_abandoned_table_leaves_no_file(directory):

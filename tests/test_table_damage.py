@@ -155,7 +155,9 @@ class Crafted:
         self.version = 1
         self.index = None
         self.properties_tail = b""
+        self.properties_size = None
         self.move = (0, 0, 0)
+        self.claimed = (None, None, None)
 
     def bytes(self) -> bytes:
         data, index = b"", b""
@@ -165,10 +167,11 @@ class Crafted:
         self.counts["data_bytes"] = self.counts["data_bytes"] or len(data)
         properties = (struct.pack("<10Q", *self.counts.values()) + DATABASE + struct.pack("<I", len(self.smallest))
                       + self.smallest + struct.pack("<I", len(self.largest)) + self.largest + self.properties_tail)
+        properties = properties[:self.properties_size]
         file, handles = data, b""
-        for contents, move in zip((self.filter, self.index or index, properties), self.move):
+        for contents, move, claimed in zip((self.filter, self.index or index, properties), self.move, self.claimed):
             block = contents if isinstance(contents, bytearray) else sealed(contents)
-            handles += struct.pack("<QQ", (len(file) + move) % (1 << 64), len(block))
+            handles += struct.pack("<QQ", (len(file) + move) % (1 << 64), len(block) if claimed is None else claimed)
             file += bytes(block)
         footer = handles + struct.pack("<I", self.version)
         return file + footer + struct.pack("<I", _core.crc32c_mask(_core.crc32c(footer))) + b"lsmtable"
@@ -208,6 +211,10 @@ REFUSED_AT_OPEN = {
     "filter elsewhere": spoil(move=(1, 0, 0)),
     "index elsewhere": spoil(move=(0, -1, 0)),
     "properties elsewhere": spoil(move=(0, 0, 1 << 63)),
+    "filter without a trailer": spoil(claimed=(4, None, None)),
+    "index larger than any block": spoil(claimed=(None, (256 << 20) + 10, None)),
+    "properties larger than the file": spoil(claimed=(None, None, 1 << 20)),
+    "properties of a size that wraps": spoil(claimed=(None, None, (1 << 64) - 1)),
     "filter of half a line": spoil(filter=bytes(32) + b"\x07"),
     "filter without probes": spoil(filter=bytes(64) + b"\x00"),
     "filter of too many probes": spoil(filter=bytes(64) + b"\xff"),
@@ -219,6 +226,14 @@ REFUSED_AT_OPEN = {
     "index with a gap": spoil(index=b"\1b" + varint(0) + varint(9) + b"\1d" + varint(10) + varint(9)),
     "index of a huge block": spoil(index=b"\1b" + varint(0) + varint(1 << 40) + b"\1d" + varint(1 << 40) + b"\x09"),
     "index of sizes that wrap": spoil(index=b"\1b" + varint(0) + varint((1 << 64) - 1) + b"\1d\0\0" + bytes(9)),
+    "index of a block past the data": spoil(index=b"\1b" + varint(0) + varint(len(FIRST)) + b"\1d" + varint(len(FIRST))
+                                            + varint(len(FIRST) + 1)),
+    "index of a block without contents": spoil(index=b"\1b" + varint(0) + varint(5) + b"\1d" + varint(5) + varint(9)),
+    "index ends within an offset": spoil(index=b"\1b" + varint(0) + varint(len(FIRST)) + b"\1d\x80"),
+    "index ends within a size": spoil(index=b"\1b" + varint(0) + varint(len(FIRST)) + b"\1d" + varint(len(FIRST)) + b"\x80"),
+    "index ends within a number": spoil(index=b"\1b" + varint(0) + varint(len(FIRST)) + b"\x80\x80"),
+    "index key over the limit": spoil(index=varint(65536) + b"b" * 65536 + varint(0) + varint(len(FIRST)) + b"\1d"
+                                      + varint(len(FIRST)) + varint(len(FIRST))),
     "index key past its end": spoil(index=b"\x7fb" + varint(0) + varint(9) + b"\1d" + varint(9) + varint(9)),
 }
 if "lz4" in _core.compressions:
@@ -234,6 +249,19 @@ def test_crafted_file_refused_at_open(directory, path, name):
     with pytest.raises(CorruptionError) as caught:
         open_table(directory, NAME)
     assert caught.value.path.endswith(NAME) and 0 <= caught.value.offset <= len(crafted.bytes())
+
+
+def test_properties_cut_to_any_length_are_refused(directory, path):
+    whole = 80 + 16 + 4 + 1 + 4 + 1
+    for size in range(whole):
+        crafted = Crafted()
+        crafted.properties_size = size
+        path.write_bytes(crafted.bytes())
+        with pytest.raises(CorruptionError, match="properties: wrong size"):
+            open_table(directory, NAME)
+    crafted.properties_size = whole
+    path.write_bytes(crafted.bytes())
+    assert len(open_table(directory, NAME).entries_list()) == 4
 
 
 def test_the_crafted_file_is_a_table(directory, path):
@@ -282,6 +310,9 @@ REFUSED_BLOCKS = {
     "claims 4 GiB": sealed(struct.pack("<I", 0xFFFFFFFF) + b"123456", 1),
     "claims 256 MiB of 6 bytes": sealed(struct.pack("<I", 1 << 28) + b"123456", 1),
     "claims more than it holds": sealed(struct.pack("<I", 100) + b"123456", 1),
+    "claims 256 MiB of zstd in 6 bytes": sealed(struct.pack("<I", 1 << 28) + b"123456", 2),
+    "claims a large block of garbage": sealed(struct.pack("<I", 100_000) + bytes(range(256)) * 40, 1),
+    "zstd of a large block of garbage": sealed(struct.pack("<I", 100_000) + bytes(range(256)) * 40, 2),
     "zstd garbage": sealed(struct.pack("<I", 100) + b"123456", 2),
 }
 

@@ -15,7 +15,7 @@ from lsm.core.coding cimport Slice, get_fixed32, put_fixed32
 from lsm.core.compress cimport (COMPRESSION_LZ4, COMPRESSION_NONE, COMPRESSION_ZSTD, compress, compression_built,
                                 decompress)
 from lsm.core.crc32c cimport crc32c, crc_mask
-from lsm.core.fault cimport FAULT_UNSUPPORTED, Fault, fault, fault_corrupt
+from lsm.core.fault cimport FAULT_UNSUPPORTED, Fault, fault, fault_corrupt, fault_memory
 
 
 cdef enum:
@@ -99,11 +99,12 @@ cdef inline int sealed_block(SealedBlock *self, const uint8_t *at, size_t size, 
 cdef inline int sealed_open(const SealedBlock *self, uint8_t *to, const char *file, uint64_t offset,
                             Fault *fault) noexcept nogil:
     """Put the contents (self.size bytes) at `to`."""
+    cdef int status
     if self.compression == COMPRESSION_NONE:
         if self.size > 0:
             memcpy(to, self.stored, self.size)
         return 0
-    if decompress(self.compression, self.stored + BLOCK_SIZE_BYTES, self.stored_size - BLOCK_SIZE_BYTES, to,
-                  self.size) != 0:
-        return fault_corrupt(fault, file, offset, "block does not decompress to its stated size")
-    return 0
+    status = decompress(self.compression, self.stored + BLOCK_SIZE_BYTES, self.stored_size - BLOCK_SIZE_BYTES, to, self.size)
+    if status == -2:
+        return fault_memory(fault)
+    return 0 if status == 0 else fault_corrupt(fault, file, offset, "block does not decompress to its stated size")

@@ -78,8 +78,6 @@ cdef inline Cache *cache_open(uint64_t capacity) noexcept nogil:
 
 cdef inline void cache_close(Cache *self) noexcept nogil:
     cdef uint32_t i
-    if self == NULL:
-        return
     for i in range(self.shard_count):
         while self.shards[i].hand != NULL:
             shard_drop(&self.shards[i], self.shards[i].hand, True)

@@ -2,7 +2,7 @@
  * nothing above knows how the build was made. Contexts are made once a thread and freed when it ends.
  *
  * lsm_compress answers the compressed size, 0 when it would not fit into `room`, or -1 (no such library, no memory).
- * lsm_decompress answers 0 only if exactly `size` bytes came out. Any thread.
+ * lsm_decompress answers 0 only if exactly `size` bytes came out, -1 if not, -2 when there is no memory to tell. Any thread.
  */
 #ifndef LSM_COMPRESS_H
 #define LSM_COMPRESS_H
@@ -113,7 +113,7 @@ static int lsm_decompress(int compression, const uint8_t *data, size_t stored, u
     case LSM_COMPRESSION_ZSTD: {
         struct lsm_codec *codec = lsm_codec_mine();
         if (codec == NULL || (codec->zstd_out == NULL && (codec->zstd_out = ZSTD_createDCtx()) == NULL))
-            return -1;
+            return -2;
         size_t made = ZSTD_decompressDCtx(codec->zstd_out, to, size, data, stored);
         return !ZSTD_isError(made) && made == size ? 0 : -1;
     }

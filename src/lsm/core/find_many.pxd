@@ -20,7 +20,7 @@ from lsm.core.key cimport tag_kind
 from lsm.core.memtable cimport Memtable, memtable_ask, memtable_ask_entry, memtable_get
 from lsm.core.skiplist cimport Entry, entry_value
 from lsm.core.sources cimport (LOOKUP_ABSENT, LOOKUP_WOULD_READ, Lookup, Sources, lookup_release, run_table, table_may_hold)
-from lsm.core.table cimport (TABLE_FOUND, Table, TableAnswer, table_block, table_block_get, table_counts_absent,
+from lsm.core.table cimport (TABLE_FOUND, Table, TableAnswer, table_block_get, table_cached, table_counts_absent,
                              table_counts_found, table_passes)
 from lsm.core.table_index cimport table_index_find
 
@@ -96,15 +96,13 @@ cdef inline void _ask_for_blocks(Wanted **open, size_t count) noexcept nogil:
             cache_ask(&open[i].table.slots[open[i].index])
 
 
-cdef inline int _take_blocks(Wanted **open, size_t count, Fault *fault) noexcept nogil:
+cdef inline void _take_blocks(Wanted **open, size_t count) noexcept nogil:
     cdef size_t i
     for i in range(count):
         if open[i].table != NULL:
-            if table_block(open[i].table, open[i].index, False, &open[i].block, fault) != 0:
-                return -1
+            open[i].block = table_cached(open[i].table, open[i].index)
             if open[i].block != NULL:
                 directory_ask(open[i].block, open[i].key)
-    return 0
 
 
 cdef inline int _look_in_block(Wanted *self, uint64_t sequence, Fault *fault) noexcept nogil:
@@ -127,8 +125,7 @@ cdef inline int _look_in_block(Wanted *self, uint64_t sequence, Fault *fault) no
         if past or self.index == table.index.count:
             table_counts_absent(table)
             return 0
-        if table_block(table, self.index, False, &block, fault) != 0:
-            return -1
+        block = table_cached(table, self.index)
     self.found.kind = LOOKUP_WOULD_READ
     return 1
 
@@ -139,8 +136,7 @@ cdef inline int _find_in_tables(Wanted **open, size_t *count, uint64_t sequence,
     cdef size_t i
     cdef int settled
     _ask_for_blocks(open, count[0])
-    if _take_blocks(open, count[0], fault) != 0:
-        return -1
+    _take_blocks(open, count[0])
     for i in range(count[0]):
         settled = 0
         if open[i].table != NULL:

@@ -175,19 +175,24 @@ cdef inline int _prepare(SimFile *self, size_t size) noexcept nogil:
 
 
 cdef inline int _write(SimFile *self, const void *data, size_t size) noexcept nogil:
+    cdef SimDisk *disk = (<SimEnv *>self.file.env).disk
     cdef uint64_t end = self.file.size + size
+    cdef uint64_t before = self.node.size
     cdef int error = 0
     if size == 0:
         return 0
-    if end > self.node.size:
-        error = sim_resize((<SimEnv *>self.file.env).disk, self.node, end)
-    if error == 0:
-        memcpy(self.node.data + self.file.size, data, size)
-        error = _note(&self.file, SIM_APPEND, 0, self.file.size, data, size)
-        _publish_size(&self.file.size, end)
-    else:
+    if end > before:
+        error = sim_resize(disk, self.node, end)
+    if error != 0:
         _note(&self.file, SIM_APPEND, error, self.file.size, NULL, 0)
-    return error
+        return error
+    error = _note(&self.file, SIM_APPEND, 0, self.file.size, data, size)
+    if error != 0:                              # what the journal does not tell has not been
+        sim_resize(disk, self.node, before)
+        return error
+    memcpy(self.node.data + self.file.size, data, size)
+    _publish_size(&self.file.size, end)
+    return 0
 
 
 cdef inline int simulated_append(File *file, const void *data, size_t size) noexcept nogil:

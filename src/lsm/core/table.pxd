@@ -168,6 +168,11 @@ cdef inline Handle table_block_handle(const Table *self, size_t i) noexcept nogi
     return handle
 
 
+cdef inline Block *table_cached(Table *self, size_t i) noexcept nogil:
+    """Data block i, with a reference for the caller; NULL when it would have to be read."""
+    return cache_get(self.cache, &self.slots[i], False)
+
+
 cdef inline int table_block(Table *self, size_t i, bint may_read, Block **block, Fault *fault) noexcept nogil:
     """Data block i, with a reference for the caller; NULL when it would have to be read and may not be."""
     block[0] = cache_get(self.cache, &self.slots[i], may_read)

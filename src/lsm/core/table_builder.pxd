@@ -120,10 +120,7 @@ cdef inline uint64_t table_builder_size(const TableBuilder *self) noexcept nogil
 
 cdef inline int builder_flush(TableBuilder *self, Fault *fault) noexcept nogil:
     """Hand what is sealed to the file."""
-    cdef int error
-    if self.output.size == 0:
-        return 0
-    error = self.env.append(self.file, self.output.data, self.output.size)
+    cdef int error = self.env.append(self.file, self.output.data, self.output.size)
     if error != 0:
         return fault_system(fault, self.name, error, "writing a table")
     self.crc = crc32c(self.crc, self.output.data, self.output.size)

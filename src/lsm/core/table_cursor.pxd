@@ -31,7 +31,7 @@ from lsm.core.compress cimport COMPRESSION_NONE
 from lsm.core.cursor cimport Cursor, Waiting
 from lsm.core.fault cimport Fault, fault_memory
 from lsm.core.rows cimport Rows
-from lsm.core.table cimport Table, count_more, table_block, table_open_block, table_system
+from lsm.core.table cimport Table, count_more, table_block, table_cached, table_open_block, table_system
 from lsm.core.table_index cimport table_index_block_size, table_index_find
 
 
@@ -226,8 +226,7 @@ cdef inline int _read_block(TableCursor *self, size_t index, Fault *fault) noexc
         if table_block(self.table, index, True, &block, fault) != 0:
             return -1
     else:
-        if table_block(self.table, index, False, &block, fault) != 0:
-            return -1
+        block = table_cached(self.table, index)
         if block == NULL:
             state = self.waiting.begin()
             status = table_block(self.table, index, True, &block, fault)

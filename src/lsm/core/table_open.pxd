@@ -28,8 +28,6 @@ cdef extern from "<errno.h>" nogil:
 
 
 cdef inline void table_close(Table *self) noexcept nogil:
-    if self == NULL:
-        return
     if self.cache != NULL:
         cache_erase_table(self.cache, self.slots, self.index.count)
     if self.file != NULL:
