@@ -16,6 +16,7 @@ from crash import states
 from crash_engine import abandon, open_files, open_on
 from fault_engine import FaultyRun
 from log_reference import entry, log, record, replayed
+from plain_directory import PlainDirectory
 from lsm import _core, _pycore
 from lsm.contract.uninterrupted import uninterrupted
 from lsm.errors import BusyError, CorruptionError, ReadOnlyError, StorageError
@@ -410,3 +411,21 @@ def test_what_a_handler_raised_while_a_step_failed_is_raised(path, engine):
         with pytest.raises(KeyboardInterrupt) as caught:
             db._uninterrupted(step)
         assert isinstance(caught.value.__cause__, StorageError)
+
+
+@pytest.mark.parametrize("core", ["compiled", "plain"])
+def test_a_log_that_cannot_be_closed_either_tells_what_failed_first(core):
+    """Found by the rig (faults): the plain core told of the lack of room in closing it, which passes, and not of the failed sync
+    of the directory, after which nothing may be written."""
+    told = set()
+    for after in range(6):
+        directory = _core.SimulatedDirectory()
+        directory.fail(errno.ENOSPC, after=after, sticky=True)
+        place, writer = (directory, _core.LogWriter) if core == "compiled" else (PlainDirectory(directory), _pycore.LogWriter)
+        try:
+            writer(place, 7, bytes(16))
+        except StorageError as error:
+            first = next(operation.kind for operation in directory.journal() if operation.result)
+            assert error.lasting == (first == "sync_directory"), (first, error)
+            told.add(first)
+    assert {"create", "sync", "sync_directory"} <= told

@@ -13,6 +13,7 @@ Threads: a LogWriter is appended to under the store's write lock; `sync` may run
 """
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from typing import Any
@@ -23,7 +24,7 @@ from lsm._pycore.faults import discard
 from lsm._pycore.key import SEQUENCE_MAX
 from lsm._pycore.memtable import Memtable
 from lsm._pycore.record import ALIGNMENT, HEADER_BYTES, Record, decode_entries, open_record
-from lsm.errors import CorruptionError, VersionError
+from lsm.errors import CorruptionError, StorageError, VersionError
 
 MAGIC = b"lsm.log\n"
 VERSION = 1
@@ -55,7 +56,8 @@ class LogWriter:
             self._file.sync()
             directory.sync()
         except BaseException:
-            self._file.close()
+            with contextlib.suppress(StorageError):         # what failed first is told: after a failed sync nothing may go on
+                self._file.close()
             discard(directory, self.name)
             raise
 
