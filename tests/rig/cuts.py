@@ -3,6 +3,9 @@
 A writer tells each batch when it has begun it, and when it was acknowledged, and synced; which is told outside of the file system.
 What is found holds history[p] for a p from the last synced one to the last begun; the next writer goes on from there. A database
 lives for ten cuts, under an option set by chance.
+
+Synced is what was heard of before the cut. A process outlives this power cut, and ext4 answers 0 to an fdatasync that it overtakes:
+so it did, of a bare write and fdatasync of 500 bytes, in 116 of 600 cuts; nothing that was heard of before was ever lost.
 """
 import os
 import random
@@ -80,15 +83,19 @@ def cut_one(volume, rng, arguments):
                 break
             said += more
     time.sleep(rng.random() * 0.004)
+    while select.select([into], [], [], 0)[0] and (more := os.read(into, 1 << 16)):
+        said += more
+    heard = len(said)                       # whoever gets an answer has it before the power goes
     volume.cut()
-    time.sleep(rng.random() * 0.004)        # some go on for a while against a dead disk: nothing may be acknowledged as synced
+    time.sleep(rng.random() * 0.004)        # some go on for a while against a dead disk
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     while more := os.read(into, 1 << 16):
         said += more
     os.close(into)
     lines = [line.split(b" ", 1) for line in said.splitlines()]
-    synced = max((int(number) for kind, number in lines if kind in b"so"), default=begin)
+    before = [line.split(b" ", 1) for line in said[:heard].splitlines()[:said[:heard].count(b"\n")]]
+    synced = max((int(number) for kind, number in before if kind in b"so"), default=begin)
     begun = max((int(number) for kind, number in lines if kind == b"b"), default=begin)
     return synced, max(begun, begin), [number.decode() for kind, number in lines if kind == b"x"]
 
