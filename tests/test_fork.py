@@ -212,46 +212,79 @@ def test_a_child_does_not_end_what_its_parent_had_no_memory_to_end(path, engine)
     """, path, engine)
 
 
-@pytest.mark.parametrize("when", ["open", "close"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("when", ["open", "put", "compact", "close"])
 @pytest.mark.parametrize("engine", ["lsm", "pylsm", "hashlog"])
-def test_the_child_of_a_fork_that_a_handler_makes_while_it_is_opened_or_closed_hears_of_it(path, engine, when):
-    """The child waited for ever for a thread that only its parent has."""
+def test_the_child_of_a_fork_that_a_handler_makes_in_the_middle_of_a_call_hears_of_it(path, engine, when, moment):
+    """The child waited for ever for a thread that only its parent has; or took what the parent's thread had made for its own, and
+    wrote over what the parent wrote then."""
     run("""
         import signal, threading, time, warnings; warnings.simplefilter("ignore", DeprecationWarning)
-        path, engine, when = sys.argv[1:]
-        working, forked = threading.Event(), []
+        path, engine, when, moment = sys.argv[1:]
+        small = {"file_bytes": 1 << 16} if engine == "hashlog" else {"memtable_bytes": 1 << 16}
+        forked, armed = [], []
         def handler(*_):
             forked.append(os.fork())
         signal.signal(signal.SIGUSR1, handler)
-        def slowly(work):
-            def step():
+        def interrupted(work):
+            def step(*given):
+                if not armed or forked:
+                    return work(*given)
+                answer = work(*given) if moment == "after" else None
                 os.kill(os.getpid(), signal.SIGUSR1)
                 while not forked:
                     time.sleep(0.01)
-                return work()
+                return answer if moment == "after" else work(*given)
             return step
-        kind = type(lsm.open(path, engine=engine))
-        class Slow(kind):
+        with lsm.open(path, engine=engine, **small) as db:
+            kind = type(db)
+        class Interrupted(kind):
             def _uninterrupted(self, work):
-                super()._uninterrupted(slowly(work) if not forked else work)
+                super()._uninterrupted(interrupted(work) if when == "open" else work)
         try:
             if when == "open":
-                db = Slow(path)
-            else:
-                db = kind(path)
-                db[b"a"] = b"1"
-                settle = db._settle
-                db._settle = slowly(settle)
-                db.close()
+                armed.append(True)
+            db = Interrupted(path, **small)
+            db.write_many((b"%05d" % n, bytes(100)) for n in range(300))
+            if when == "put":
+                db._rotate = interrupted(db._rotate)
+            background = db._background()
+            background.step = interrupted(background.step) if when == "compact" else background.step
+            db._settle = interrupted(db._settle) if when == "close" else db._settle
+            armed.append(True)
+            written = 0
+            while when == "put" and not forked:
+                db[b"%05d" % (300 + written)] = bytes(100)
+                written += 1
+            db.compact() if when == "compact" else None
+            db.close()
         except lsm.ForkedError:
             assert forked == [0]
             os._exit(0)
         assert forked and forked[0], "the child went on as if nothing had been"
         assert os.waitstatus_to_exitcode(os.waitpid(forked[0], 0)[1]) == 0
-        db.close()
         with lsm.open(path, engine=engine) as again:
-            assert again.verify()
-    """, path, engine, when)
+            assert len(again) == 300 + written and again.verify()
+    """, path, engine, when, moment)
+
+
+@pytest.mark.parametrize("engine", ["lsm", "pylsm", "hashlog"])
+def test_a_child_forked_while_its_parent_waits_for_the_lock_hears_of_it(path, engine):
+    """It was told that its file system was read-only."""
+    run("""
+        import signal, warnings; warnings.simplefilter("ignore", DeprecationWarning)
+        path, engine = sys.argv[1:]
+        holder, forked = lsm.open(path, engine=engine), []
+        signal.signal(signal.SIGALRM, lambda *_: forked.append(os.fork()))
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        try:
+            lsm.open(path, engine=engine, lock_timeout=0.6)
+        except lsm.ForkedError:
+            os._exit(0 if forked == [0] else 1)
+        except lsm.LockedError:
+            assert os.waitstatus_to_exitcode(os.waitpid(forked[0], 0)[1]) == 0
+        holder.close()
+    """, path, engine)
 
 
 @pytest.mark.parametrize("engine", ["lsm", "pylsm", "hashlog"])

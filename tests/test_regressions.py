@@ -429,3 +429,17 @@ def test_a_log_that_cannot_be_closed_either_tells_what_failed_first(core):
             assert error.lasting == (first == "sync_directory"), (first, error)
             told.add(first)
     assert {"create", "sync", "sync_directory"} <= told
+
+
+@pytest.mark.parametrize("engine", ["lsm", "pylsm", "hashlog"])
+def test_what_a_handler_raises_keeps_its_cause(path, engine):
+    def handler(*_):
+        raise TimeoutError from ZeroDivisionError()
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with lsm.open(path, engine=engine) as db, pytest.raises(TimeoutError) as caught:
+            db._uninterrupted(lambda: (os.kill(os.getpid(), signal.SIGUSR1), time.sleep(0.2)))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)

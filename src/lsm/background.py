@@ -158,7 +158,7 @@ class Background(ABC):
         def over() -> bool:
             if done():
                 return True
-            if self.store._failure is not None:
+            if self.store._failure is not None or self.store._gate & self.store.core.GATE_FORKED_FLAG:
                 self.store._refuse()
             if self.stopping or self.ended[0]:
                 raise ClosedError("the database was closed while this waited")

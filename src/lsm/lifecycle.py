@@ -82,18 +82,26 @@ class Lifecycle(OtherHalf):
                 check_ours(self.path, names, marker, foreign(names), create)
                 lock(self._directory, lock_timeout)
                 self._uninterrupted(lambda: to_write(self._directory))
-        except BaseException:
-            if not self._gate & self.core.GATE_FORKED_FLAG:
+            self._open_gate(read_only=read_only)
+            self._check_open()                  # is this the child of a fork by now?
+            self._opened = True
+        except BaseException as error:
+            if self._gate & self.core.GATE_FORKED_FLAG:
                 try:
-                    self._uninterrupted(self._give_up_opening)
-                except MemoryError:
-                    self._give_up_opening()     # it takes its chances; what it cannot do goes with `self`
+                    self._refuse()
+                except ForkedError as forked:
+                    raise forked from error
+            try:
+                self._uninterrupted(self._give_up_opening)
+            except MemoryError:
+                self._give_up_opening()         # it takes its chances; what it cannot do goes with `self`
             raise
-        self._open_gate(read_only=read_only)
-        self._opened = True
 
     def _give_up_opening(self) -> None:
         """Also when all of it was done and a signal's handler raised meanwhile. The lock goes when nobody is at work."""
+        if not self._gate & self.core.GATE_CLOSED_FLAG:
+            self._opened = False
+            self._close_gate()
         background = self._background()
         if background is None or background.stop():
             self._directory.close()
@@ -177,15 +185,16 @@ class Lifecycle(OtherHalf):
             return
         finished = False
         try:
-            self._end()
+            ended = self._end()
             finished = True
-            _alive.discard(self)                # not before: the child of a fork must not end what is the parent's
+            if ended:                           # not before: the child of a fork must not end what is the parent's
+                _alive.discard(self)
         finally:
             if not finished:
                 self._finishing.release()
 
-    def _end(self) -> None:
-        """The lock goes last. A background thread that does not end keeps it: it may still be writing."""
+    def _end(self) -> bool:
+        """The lock goes last. A background thread that does not end keeps it: it may still be writing. Has it ended?"""
         self._close_gate()
         background = self._background()
         ended = background is None or background.stop()
@@ -204,6 +213,7 @@ class Lifecycle(OtherHalf):
                     self._directory.close()
                 else:
                     logger.error("%s: the background thread does not end; the lock is kept until the process does", self.path)
+        return ended
 
     def __del__(self) -> None:
         if logger is None or self.core.GATE_SHUT_FLAG is None:         # the interpreter ends; the logs keep it all
@@ -240,7 +250,7 @@ def _living(known: weakref.WeakSet[Kind]) -> list[Kind]:
     while True:
         try:
             return list(known)
-        except RuntimeError:                    # another thread opened or closed one meanwhile
+        except (RuntimeError, MemoryError):     # another thread opened or closed one meanwhile; the list is needed
             continue
 
 
@@ -250,11 +260,11 @@ def _left_by_fork() -> None:
     for db in databases:
         db._close_gate(forked=True)
         db._directory.after_fork_in_child()
-        _alive.discard(db)                      # the child's exit must not wait for the parent's threads
+        db.core.forked()
     for inheritor in _living(_inheritors):
         inheritor.left_by_fork()
-    for core in {db.core for db in databases}:
-        core.forked()
+    for db in databases:
+        _alive.discard(db)                      # the child's exit must not wait for the parent's threads
 
 
 def _at_exit() -> None:

@@ -159,7 +159,11 @@ class Directory:
             descriptor = os.open(name, how | ALWAYS, 0o644, dir_fd=here)
         except OSError as error:
             raise self._refused(error, name, doing) from None
-        status = os.fstat(descriptor)
+        try:
+            status = os.fstat(descriptor)
+        except OSError as error:                # of a file system that was shut down
+            os.close(descriptor)
+            raise self._refused(error, name, doing) from None
         file = File(os.path.join(self.path, name), descriptor, status.st_size)
         if not stat.S_ISREG(status.st_mode):
             wrong = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.ENXIO
@@ -230,7 +234,9 @@ class Directory:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.pread(file.fileno(), 32, 0).strip()
+            holder = b""
+            with contextlib.suppress(OSError):
+                holder = os.pread(file.fileno(), 32, 0).strip()
             file.close()
             if error.errno == errno.EWOULDBLOCK:
                 raise LockedError(self.path, int(holder) if holder.isdigit() else 0) from None

@@ -100,7 +100,9 @@ class Gate:
             self._refuse()
 
     def _open_gate(self, *, read_only: bool) -> None:
-        self._bars = {GATE_READ_ONLY_FLAG} if read_only else set()
+        if read_only:
+            self._bars.add(GATE_READ_ONLY_FLAG)
+        self._bars.discard(GATE_CLOSED_FLAG)            # a child of a fork meanwhile stays one
 
     def _close_gate(self, *, forked: bool = False) -> None:
         """From now on every operation is refused. Waits for a write that is under way, but not in a forked child."""

@@ -150,7 +150,9 @@ cdef class Gate:
         return 0
 
     def _open_gate(self, *, bint read_only):
-        self.gate = GATE_READ_ONLY if read_only else 0
+        if read_only:
+            lsm_set_bits(&self.gate, GATE_READ_ONLY)
+        lsm_clear_bits(&self.gate, GATE_CLOSED)         # a child of a fork meanwhile stays one
 
     def _close_gate(self, *, bint forked=False):
         """From now on every operation is refused. Waits for a write that is under way, but not in a forked child."""
@@ -194,16 +196,18 @@ cdef class Gate:
                     return work()               # no thread to be had: then it takes its chances
                 raise
         interrupted = None
-        while True:
+        made = False
+        while not made:
             try:
-                if stand_in.wait():
-                    break
+                made = stand_in.wait()
             except BaseException as error:
                 interrupted = error
-            if getpid() != stand_in.process:
+            if getpid() != stand_in.process:        # also when it is made: in the parent
                 self._refuse()
         if interrupted is not None:
-            raise interrupted from stand_in.raised
+            if stand_in.raised is not None and interrupted.__cause__ is None:
+                raise interrupted from stand_in.raised
+            raise interrupted
         if stand_in.raised is not None:
             raise stand_in.raised
         if not stand_in.made:

@@ -85,8 +85,12 @@ class _Change:
 
     def end(self, interrupted: BaseException | None) -> None:
         """Raise what a handler did, or else the change. Want of memory while it was waited for says nothing of the change."""
+        if self.process is not _process:
+            self.left()                 # it may be made, but in the parent
         if interrupted is not None and not (isinstance(interrupted, MemoryError) and self.made):
-            raise interrupted from self.raised
+            if self.raised is not None and interrupted.__cause__ is None:
+                raise interrupted from self.raised
+            raise interrupted
         if self.raised is not None:
             raise self.raised
         if not self.made:
