@@ -81,7 +81,7 @@ def build():
                         "-lpthread", "-o", BUILD / parser], check=True, cwd=ROOT)
 
 
-def run(parser, executions, seed, guided):
+def run(parser, executions, seed, guided=False):
     """So many inputs to one parser; was there a violation?"""
     work = BUILD / "corpus" / parser
     found = BUILD / "found"
