@@ -374,7 +374,7 @@ def test_a_list_that_cannot_grow_gives_nothing_back_twice(path):
         print("well")
     """)
     ended = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, timeout=120,
-                           env={**os.environ, "PYTHONMALLOC": "pymalloc", "PYTHONPATH": os.pathsep.join(sys.path)})
+                           env={**os.environ, "PYTHONMALLOC": "default", "PYTHONPATH": os.pathsep.join(sys.path)})
     assert ended.stdout.strip() == "well", (ended.returncode, ended.stderr[-2000:])
 
 
