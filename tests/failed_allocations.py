@@ -218,6 +218,11 @@ class Life:
         refused = self.refused
         if self.db is None:
             self.open()
+        self.go_on()
+        assert self.refused == refused, "refused, and there was memory"
+
+    def go_on(self):
+        """All is there, and whatever is asked for is done."""
         self.read()
         self.put(b"at last", b"it works", sync=True)
         self.done("flush")
@@ -226,7 +231,6 @@ class Life:
         self.open()
         self.read()
         self.close()
-        assert self.refused == refused, "refused, and there was memory"
 
 
 def in_thread(call):

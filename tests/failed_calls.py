@@ -163,14 +163,7 @@ class Life(failed_allocations.Life):
         refused, self.well = self.refused, True
         self.open()
         self.settle()
-        self.read()
-        self.put(b"at last", b"it works", sync=True)
-        self.done("flush")
-        self.done("compact")
-        self.close()
-        self.open()
-        self.read()
-        self.close()
+        self.go_on()
         assert self.refused == refused, f"refused, and the system works: {self.error}"
 
 

@@ -14,6 +14,8 @@ import pytest
 from lsm import _core
 
 HERE = Path(__file__).resolve().parent
+LONG = os.environ.get("LSM_LONG") == "1"
+SECONDS = 1800 if LONG else 120
 
 
 def built(source, to):

@@ -2,14 +2,11 @@
 
 One in so many of them; LSM_LONG=1 tries each, once and with all that follow it.
 """
-import os
-
 import pytest
 
 import preloaded
 
-LONG = os.environ.get("LSM_LONG") == "1"
-EVERY = 1 if LONG else 29
+EVERY = 1 if preloaded.LONG else 29
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +14,7 @@ def library(tmp_path_factory):
     return preloaded.built("allocations.c", tmp_path_factory.mktemp("allocations"))
 
 
-@pytest.mark.timeout(1800 if LONG else 120)
+@pytest.mark.timeout(preloaded.SECONDS)
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "and all that follow"])
 @pytest.mark.parametrize("engine", ["lsm", "hashlog", "simulated"])
 def test_failed_allocations(library, tmp_path, engine, lasting):

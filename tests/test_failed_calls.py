@@ -3,14 +3,11 @@ oracle, tests/system_calls.c what fails them.
 
 One in so many of them; LSM_LONG=1 tries each.
 """
-import os
-
 import pytest
 
 import preloaded
 
-LONG = os.environ.get("LSM_LONG") == "1"
-EVERY = 1 if LONG else 97
+EVERY = 1 if preloaded.LONG else 97
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +15,7 @@ def library(tmp_path_factory):
     return preloaded.built("system_calls.c", tmp_path_factory.mktemp("calls"))
 
 
-@pytest.mark.timeout(1800 if LONG else 120)
+@pytest.mark.timeout(preloaded.SECONDS)
 @pytest.mark.parametrize("error, many", [("EIO", 1), ("ENOSPC", 1), ("EROFS", 3)])
 @pytest.mark.parametrize("engine", ["lsm", "hashlog"])
 def test_failed_calls(library, tmp_path, engine, error, many):
@@ -28,7 +25,7 @@ def test_failed_calls(library, tmp_path, engine, error, many):
     assert counted["calls"] > 1000 and counted["refused"] >= counted["tried"] // 2, counted
 
 
-@pytest.mark.timeout(1800 if LONG else 120)
+@pytest.mark.timeout(preloaded.SECONDS)
 @pytest.mark.parametrize("way", ["interrupted", "short"])
 @pytest.mark.parametrize("engine", ["lsm", "hashlog"])
 def test_nobody_notices(library, tmp_path, engine, way):

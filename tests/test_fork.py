@@ -5,6 +5,7 @@ Every scene is a script of its own, so that the forks do not copy the test runne
 
 import os
 import signal
+import textwrap
 
 import lsm
 import pytest
@@ -38,8 +39,27 @@ def parent_is_well():
 """
 
 
+LETS_GO = """
+import warnings; warnings.simplefilter("ignore", DeprecationWarning)
+def a_child_lets_go(db):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            db.get(b"key")
+        except lsm.ForkedError:
+            db.close()
+            os._exit(0)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+"""
+
+
 def scene(script, path):
     return run(OPENED + script, path)
+
+
+def parting(script, *arguments):
+    return run(LETS_GO + textwrap.dedent(script), *arguments)
 
 
 def test_every_use_in_the_child_is_an_error_and_the_parent_is_unharmed(path):
@@ -179,8 +199,7 @@ parent_is_well()
 @pytest.mark.parametrize("engine", ["lsm", "pylsm", "hashlog"])
 def test_a_child_does_not_end_what_its_parent_had_no_memory_to_end(path, engine):
     """`close` had raised MemoryError; the child's `close` then flushed into the parent's directory, whose rows were lost."""
-    run("""
-        import warnings; warnings.simplefilter("ignore", DeprecationWarning)
+    parting("""
         path, engine = sys.argv[1:]
         db = lsm.open(path, engine=engine)
         db.write_many((b"%04d" % n, b"v" * 50) for n in range(2000))
@@ -196,15 +215,7 @@ def test_a_child_does_not_end_what_its_parent_had_no_memory_to_end(path, engine)
         except MemoryError:
             pass
         before = sorted((entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(path))
-        pid = os.fork()
-        if pid == 0:
-            try:
-                db.get(b"0001")
-            except lsm.ForkedError:
-                db.close()
-                os._exit(0)
-            os._exit(1)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        a_child_lets_go(db)
         assert sorted((entry.name, entry.stat().st_mtime_ns) for entry in os.scandir(path)) == before
         db.close()
         with lsm.open(path, engine=engine) as again:
@@ -283,14 +294,16 @@ def test_a_child_forked_while_its_parent_waits_for_the_lock_hears_of_it(path, en
             os._exit(0 if forked == [0] else 1)
         except lsm.LockedError:
             assert os.waitstatus_to_exitcode(os.waitpid(forked[0], 0)[1]) == 0
+        else:
+            raise AssertionError("opened twice")
         holder.close()
     """, path, engine)
 
 
 @pytest.mark.parametrize("engine", ["lsm", "pylsm", "hashlog"])
 def test_a_fork_while_another_thread_closes_leaves_the_child_nothing_to_wait_for(path, engine):
-    run("""
-        import threading, warnings; warnings.simplefilter("ignore", DeprecationWarning)
+    parting("""
+        import threading
         path, engine = sys.argv[1:]
         db = lsm.open(path, engine=engine)
         db[b"a"] = b"1"
@@ -303,15 +316,7 @@ def test_a_fork_while_another_thread_closes_leaves_the_child_nothing_to_wait_for
         closing = threading.Thread(target=db.close)
         closing.start()
         begun.wait()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                db.get(b"a")
-            except lsm.ForkedError:
-                db.close()
-                os._exit(0)
-            os._exit(1)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        a_child_lets_go(db)
         go_on.set()
         closing.join()
         with lsm.open(path, engine=engine) as again:

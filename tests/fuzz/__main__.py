@@ -8,7 +8,8 @@
     fuzz keep                           the corpora made small: the fewest inputs that reach all that was reached
     fuzz counts                         the counts so far, kept for the scorecard (docs/reliability/fuzz.json)
 
-Needs for the parsers in C: clang with its compiler-rt (Debian: clang-14 libfuzzer-14-dev), and the shared library of Python.
+Needs for the parsers in C: clang with its compiler-rt (Debian: clang-14 libfuzzer-14-dev), and the shared library of Python; for
+--guided: Atheris (pip install atheris).
 A violation ends a run with status 1, and its input stands under build/fuzz/found/.
 """
 import argparse
