@@ -70,12 +70,11 @@ class _Change:
 
     def settle(self) -> None:
         """After an interruption: wait for who has begun; who has not shall not begin any more."""
-        while not self.claims or self.claims[-1] != "main" and not self.over:
+        while "main" not in self.claims:
             try:
                 self.claims.append("main")
-            except MemoryError:
-                continue
-            break
+            except MemoryError:         # until it is noted nobody knows whether the other thread will begin
+                pass
         while self.claims[0] != "main" and not self.over:
             try:
                 self.wait()
